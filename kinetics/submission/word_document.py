@@ -18,6 +18,9 @@ from kinetics.plot import can_draw, save_figure
 
 __all__ = ["word_document"]
 
+_PAGE_WIDTH = 26.0  # cm between the margins
+_SLIMMEST = 8  # characters: the bounds of a column in the proportions of a table
+_WIDEST = 60
 _NARROW = 6  # columns that a portrait page holds; a wider table is set in smaller type
 _NO_BROWSER = "Not drawn: no Chrome or Chromium is on this machine. The HTML report has the figure."
 
@@ -76,7 +79,7 @@ def word_document(
 
 def _add_table(document: Any, table: Table) -> None:
     """Add a table with its caption, its heads in bold, and its footnotes below."""
-    from docx.shared import Pt
+    from docx.shared import Cm, Pt
 
     size = Pt(9 if len(table.heads) <= _NARROW else 7)
     caption = document.add_paragraph(table.caption)
@@ -93,9 +96,22 @@ def _add_table(document: Any, table: Table) -> None:
         for cell, content in zip(cells, row, strict=True):
             note = f" [{content['note']}]" if content["note"] else ""
             _write(cell, f"{content['text']}{note}", size, bold=False)
+    grid.autofit = False
+    for column, width in zip(grid.columns, _widths(table), strict=True):
+        column.width = Cm(width)
+        for cell in column.cells:
+            cell.width = Cm(width)
     for number, note in enumerate(table.notes, start=1):
         document.add_paragraph(f"[{number}] {note}").runs[0].font.size = Pt(8)
     document.add_paragraph()
+
+
+def _widths(table: Table) -> list[float]:
+    """The widths of the columns [cm], in proportion to their longest text within bounds."""
+    columns = zip(table.heads, *([cell["text"] for cell in row] for row in table.rows), strict=True)
+    weights = [min(max(len(str(text)) for text in column), _WIDEST) for column in columns]
+    weights = [max(weight, _SLIMMEST) for weight in weights]
+    return [_PAGE_WIDTH * weight / sum(weights) for weight in weights]
 
 
 def _write(cell: Any, text: str, size: Any, *, bold: bool) -> None:
