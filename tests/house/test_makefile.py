@@ -45,15 +45,21 @@ def test_an_audit_says_what_it_did(tmp_path: Path, case: str) -> None:
     executable(tmp_path / ".venv" / "bin" / "python", f'exec {shlex.quote(sys.executable)} "$@"\n')
     (tmp_path / ".venv" / ".installed").touch()
     result = subprocess.run(
-        ["make", "audit"],
+        ["make", "audit", f"PYTHON={sys.executable}", "VENV=.venv"],
         cwd=tmp_path,
-        env={**os.environ, "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"},
+        env=outside_of_make() | {"PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert result.returncode == code, result.stderr
     assert says in result.stdout + result.stderr
+
+
+def outside_of_make() -> dict[str, str]:
+    """The environment without what `make test VENV=...` hands down: it would overrule the make under test."""
+    handed_down = {"MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL"}
+    return {name: value for name, value in os.environ.items() if name not in handed_down}
 
 
 def executable(file: Path, script: str) -> None:
