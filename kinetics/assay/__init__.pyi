@@ -26,3 +26,15 @@ from .residual import (
     student as student,
 )
 from .scan import Imaging as Imaging, imaging as imaging
+from .time_to_event import (
+    BASELINES as BASELINES,
+    LINKS as LINKS,
+    Baseline as Baseline,
+    EventTimes as EventTimes,
+    HazardLink as HazardLink,
+    event_information as event_information,
+    event_log_likelihood as event_log_likelihood,
+    event_times as event_times,
+    expected_events as expected_events,
+    link_values as link_values,
+)

@@ -10,6 +10,7 @@
 - `leave_one_out`: how well a fit predicts a record or a subject that it has not seen.
 - `comparison`: which of several fits predicts best.
 - `prior_sensitivity`: how far the prior moves each number.
+- `event_survival`: hazard ratios, and predicted survival beside the times to events.
 - `covariate_effects`: what covariate effects show, and what they cannot show.
 - `calibration`: whether a fit recovers known truths (SBC).
 """
@@ -31,8 +32,10 @@ __all__ = [
     "compare",
     "estimates",
     "gof",
+    "hazard_ratios",
     "loo",
     "parameter_table",
+    "predicted_survival",
     "predictive_check",
     "prior_posterior_overlap",
     "sbc",

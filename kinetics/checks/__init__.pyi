@@ -7,6 +7,11 @@ from .calibration.ranks import WRONG as WRONG, Replicated as Replicated, sbc as 
 from .calibration.uniformity import counts_below as counts_below
 from .comparison import Comparison as Comparison, compare as compare
 from .covariate_effects import RELEVANT as RELEVANT, Subgroups as Subgroups, subgroups as subgroups
+from .event_survival import (
+    event_data as event_data,
+    hazard_ratios as hazard_ratios,
+    predicted_survival as predicted_survival,
+)
 from .goodness_of_fit import GoodnessOfFit as GoodnessOfFit, gof as gof
 from .leave_one_out import By as By, Loo as Loo, loo as loo
 from .maximum_estimates import Estimates as Estimates, estimates as estimates

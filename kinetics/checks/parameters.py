@@ -143,6 +143,9 @@ def _derived(fit: Fit, sites: dict[str, np.ndarray]) -> list[dict[str, Any]]:
 def _identity(fit: Fit, site: str) -> dict[str, str]:
     """The parameter, kind and unit of a site, from its name."""
     parameters = fit.model.parameters
+    for event in fit.bound.events:
+        if site in event.priors():
+            return {"parameter": site, **_of_event(site, event.name)}
     if site.endswith("_pop") and site[:-4] in parameters:
         return {"parameter": site[:-4], "kind": "population", "unit": parameters[site[:-4]].unit}
     if site.startswith("omega_"):
@@ -171,6 +174,15 @@ def _identity(fit: Fit, site: str) -> dict[str, str]:
     if site.startswith("sigma_add_"):
         unit = fit.study.analytes[site.removeprefix("sigma_add_")].unit
     return {"parameter": site, "kind": "residual SD", "unit": unit}
+
+
+def _of_event(site: str, event: str) -> dict[str, str]:
+    """The kind and unit of a site of a time to an event."""
+    if site == f"median_{event}":
+        return {"kind": "median time to the event", "unit": "day"}
+    if site == f"shape_{event}":
+        return {"kind": "shape of the hazard", "unit": "1"}
+    return {"kind": "log hazard ratio", "unit": "1"}
 
 
 def _between_subjects(fit: Fit, site: str, sites: dict[str, np.ndarray]) -> dict[str, float]:

@@ -5,6 +5,7 @@
   common form.
 - `problems`: what a plan asks that its model and study cannot give.
 - `covariate_columns`: the design columns of covariates and of allometry.
+- `events`: the columns of a time to an event, and the event as the density has it.
 - `new_subjects`: a fit's plan bound to subjects of another study, or to those that it has kept out.
 - `binding`: plan, study and model brought together: dense data, the hierarchy, the joint density.
 """
@@ -29,6 +30,7 @@ __all__ = [
     "Sampler",
     "ShrinkageSpec",
     "SolverSpec",
+    "TimeToEvent",
     "bind",
     "read_plan",
 ]

@@ -7,6 +7,7 @@ from .binding import (
     bind as bind,
     describe_records as describe_records,
 )
+from .events import BoundEvent as BoundEvent
 from .new_subjects import bind_new_subjects as bind_new_subjects
 from .plan import (
     FitKeys as FitKeys,
@@ -31,4 +32,5 @@ from .tables import (
     Sampler as Sampler,
     ShrinkageSpec as ShrinkageSpec,
     SolverSpec as SolverSpec,
+    TimeToEvent as TimeToEvent,
 )

@@ -7,7 +7,7 @@ record.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from kinetics.arrays import AnyArray
 from kinetics.assay import (
     DNA_UG,
     FAMILIES,
+    EventTimes,
     Imaging,
     NucleatedCounts,
     Observations,
@@ -38,6 +39,7 @@ from kinetics.assay import (
 from kinetics.errors import ModelError, PlanError, Problem
 from kinetics.model import Model, Prior, load_model
 from kinetics.plan.covariate_columns import design_columns, expected_problems
+from kinetics.plan.events import BoundEvent, bound_events, event_problems
 from kinetics.plan.plan import FitPlan
 from kinetics.plan.problems import cycle_problems, expect_problems, output_of, plan_problems
 from kinetics.plan.tables import PriorSpec
@@ -68,9 +70,10 @@ class FitData(NamedTuple):
     observations: Observations
     doses: Doses
     design: Mapping[str, Float[AnyArray, " subject"]]
+    event_times: Mapping[str, EventTimes] = {}  # noqa: RUF012  never changed
 
 
-# analyte -> a matrix of predictions, or of log-likelihoods
+# analyte -> a matrix of predictions, or of log-likelihoods; event -> the values of its link
 Predictions = dict[str, Float[Array, "subject record"]]
 
 
@@ -146,7 +149,8 @@ class BoundFit:
     """A plan bound to its study and model.
 
     `unused` parameters reach no observed output and stay fixed. `pair` is the two analytes with correlated
-    residuals, if the plan has them.
+    residuals, if the plan has them; `events` are the times to an event, whose names are keys of
+    `FitData.event_times`.
     """
 
     plan: FitPlan
@@ -157,6 +161,7 @@ class BoundFit:
     data: FitData
     unused: tuple[str, ...] = ()
     pair: BoundPair | None = None
+    events: tuple[BoundEvent, ...] = ()
 
     @property
     def held(self) -> tuple[str, ...]:
@@ -191,8 +196,9 @@ class BoundFit:
         return replace(self.plan.solver.solver(), infusions=infusions)
 
     def priors(self) -> dict[str, Prior]:
-        """Return site -> prior, of population values, between-subject SDs, covariate effects and assays."""
-        return self.hierarchy.population_priors() | self._assay_priors()
+        """Return site -> prior, of population values, between-subject SDs, covariates, assays and events."""
+        of_events = {site: prior for event in self.events for site, prior in event.priors().items()}
+        return self.hierarchy.population_priors() | self._assay_priors() | of_events
 
     def site_names(self) -> tuple[str, ...]:
         """Return every site of a draw: the population's, the random effects, and in a mixture the class."""
@@ -225,23 +231,47 @@ class BoundFit:
     def subject_log_likelihood(
         self, s: Mapping[str, Array], data: FitData, read: Predictions | None = None
     ) -> Float[Array, " subject"]:
-        """Log-likelihood of each subject's records.
+        """Log-likelihood of each subject's records and times to events.
 
         `read` is the result of `predicted`, where it has been computed already.
         """
+        if read is None:
+            read = self.predicted(s, data)
         terms = self.record_log_likelihood(s, data, read).values()
-        return sum((jnp.sum(term, axis=1) for term in terms), start=jnp.zeros(len(self.subjects)))
+        of_records = sum((jnp.sum(term, axis=1) for term in terms), start=jnp.zeros(len(self.subjects)))
+        return sum(self.event_log_likelihood(s, data, read).values(), start=of_records)
+
+    def event_log_likelihood(
+        self, s: Mapping[str, Array], data: FitData, read: Predictions
+    ) -> dict[str, Float[Array, " subject"]]:
+        """Return event -> log-likelihood of each subject's time to it; 0 where it is not counted."""
+        return {
+            event.name: event.log_likelihood(s, read[event.name], data.event_times[event.name], data.design)
+            for event in self.events
+        }
 
     def theta(self, s: Mapping[str, Array], data: FitData) -> dict[str, Array]:
         """Return every parameter of every subject, each (subject,), from one draw of the sites."""
         return individual(self.hierarchy, self.model, s, data.design, len(self.subjects))
 
     def predicted(self, s: Mapping[str, Array], data: FitData) -> Predictions:
-        """Return analyte -> the model's prediction at each of the common times, in the assay's unit."""
-        outputs = [assay.output for assay in self.assays]
+        """Return analyte -> the model's prediction at each of the common times, in the assay's unit.
+
+        Each event has the values of its link, at the times of its `EventTimes`. All come from one solve.
+        """
+        outputs = [part.output for part in (*self.assays, *self.events)]
         times = data.observations.time
-        curves = solve(self.model, times, self.theta(s, data), data.doses, outputs, solver=self.solver)
-        return {a.analyte: jnp.asarray(a.reading(s, curves[a.output], times)) for a in self.assays}
+        grids = [times, *(data.event_times[event.name].time for event in self.events)]
+        grid = jnp.concatenate(grids, axis=1) if self.events else times
+        curves = solve(self.model, grid, self.theta(s, data), data.doses, outputs, solver=self.solver)
+        width = times.shape[1]
+        read = {a.analyte: jnp.asarray(a.reading(s, curves[a.output][:, :width], times)) for a in self.assays}
+        for event in self.events:
+            of_event = data.event_times[event.name]
+            nodes = of_event.time.shape[1]
+            read[event.name] = event.link(curves[event.output][:, width : width + nodes], of_event)
+            width += nodes
+        return read
 
     def record_log_likelihood(
         self, s: Mapping[str, Array], data: FitData, read: Predictions | None = None
@@ -301,7 +331,8 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
     model = model.with_prior_set(plan.prior_set)
     study = _fitted(plan, study)
     design, effects, design_problems = design_columns(plan, study)
-    _refuse(plan, [*plan_problems(plan, study, model), *design_problems])
+    problems = [*plan_problems(plan, study, model), *design_problems, *event_problems(plan, study, model)]
+    _refuse(plan, problems)
 
     # dense arrays of records, doses and covariates
     assays = tuple(bound_assay(plan, study, model, analyte) for analyte in plan.observe)
@@ -311,10 +342,11 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
         study.observations, study.subject_ids, list(plan.observe), drop_left=dropped, after=after
     )
     doses = doses_of(study, products=plan.products, entries=tuple(model.dosing))
-    data = FitData(observations, doses, design)
+    events, times_of_events, hazard_design = bound_events(plan, study)
+    data = FitData(observations, doses, design | hazard_design, times_of_events)
 
     # the hierarchy, which leaves out what no observed output depends on
-    unused = _unused(model, assays, data)
+    unused = _unused(model, [part.output for part in (*assays, *events)], data)
     courses = int(np.max(doses.course, initial=0)) + 1
     hierarchy = _hierarchy(plan, model, effects, unused, courses)
     pair = _pair(plan, observations)
@@ -330,6 +362,7 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
         data=data,
         unused=unused,
         pair=pair,
+        events=events,
     )
     _refuse(plan, expect_problems(plan, [*bound.priors(), *(e.site for e in hierarchy.shrunk)]))
     return bound
@@ -390,11 +423,27 @@ def describe_records(bound: BoundFit) -> str:
         first, second = (recorded(bound.data.observations.assays[a]) for a in bound.pair.analytes)
         both = int(np.sum(np.asarray(first & second)))
         parts.append(f"{' and '.join(bound.pair.analytes)} correlated in the {both} draws that have both")
+    parts += [_describe_event(event, bound) for event in bound.events]
     if bound.unused:
         parts.append(f"held at their typical value, no output needs them: {', '.join(bound.unused)}")
     if bound.held:
         parts.append(f"held at the model's value: {', '.join(bound.held)}")
     return f"{len(bound.subjects)} subjects; {'; '.join(parts)}"
+
+
+def _describe_event(event: BoundEvent, bound: BoundFit) -> str:
+    """Return how many subjects are counted for an event, how many had it, and who is left out."""
+    times = bound.data.event_times[event.name]
+    counted = int(np.sum(np.asarray(times.counted)))
+    happened = int(np.sum(np.asarray(times.happened)))
+    line = f"{event.name}: {happened} events in {counted} subjects"
+    without = int(bound.study.subjects[event.spec.time].isna().sum())
+    if without:
+        line += f", {without} without a time"
+    earlier = len(bound.subjects) - counted - without
+    if earlier:
+        line += f", {earlier} not counted because their time ended before they were at risk"
+    return line
 
 
 def _hierarchy(
@@ -510,13 +559,12 @@ def _pair(plan: FitPlan, observations: Observations) -> BoundPair | None:
     return BoundPair((first, second), plan.correlated.prior(), most)
 
 
-def _unused(model: Model, assays: tuple[BoundAssay, ...], data: FitData) -> tuple[str, ...]:
-    """Return the parameters that no observed output depends on.
+def _unused(model: Model, outputs: Sequence[str], data: FitData) -> tuple[str, ...]:
+    """Return the parameters that none of the `outputs` depends on.
 
     For differential equations they are read off the equations. For a closed form they are those of which a
     NaN reaches no output. ModelError is raised where the model's equations cannot be evaluated at all.
     """
-    outputs = [a.output for a in assays]
     if model.vector_field is not None:
         reaching = _checked(model, lambda: reach(model, outputs).all)
         return tuple(name for name in model.parameters if name not in reaching)

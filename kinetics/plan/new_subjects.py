@@ -25,7 +25,8 @@ def bind_new_subjects(bound: BoundFit, study: Study) -> BoundFit:
     """Return the fit's plan, model and priors with the records, doses and covariates of another study.
 
     Analytes of the fit that the study has no record of are left out. A record below the LLOQ that the plan
-    drops (`below_lloq = "drop"`) is kept here: it is there to be predicted. PlanError lists every mismatch:
+    drops (`below_lloq = "drop"`) is kept here: it is there to be predicted. Times to events are left out:
+    the new subjects are predicted from their records alone. PlanError lists every mismatch:
     no analyte of the fit, another unit, other products, a covariate or a category that is not there.
     """
     plan = bound.plan
@@ -57,6 +58,7 @@ def bind_new_subjects(bound: BoundFit, study: Study) -> BoundFit:
         assays=assays,
         data=FitData(observations, doses, columns),
         pair=pair,
+        events=(),
         hierarchy=replace(bound.hierarchy, courses=courses),
     )
 

@@ -34,6 +34,7 @@ from kinetics.plan.tables import (
     Sampler,
     ShrinkageSpec,
     SolverSpec,
+    TimeToEvent,
     of_a_deviation,
 )
 from kinetics.streams import LARGEST_SEED
@@ -95,6 +96,10 @@ class FitPlan(Spec):
     correlated: Correlated | None = Field(
         default=None,
         description="two analytes with correlated residuals; default: every record's error is independent",
+    )
+    time_to_event: dict[str, TimeToEvent] = Field(
+        default={},
+        description="times to an event whose hazard follows an output, each with a name; default: none",
     )
     covariates: dict[str, tuple[Covariate, ...]] = Field(
         default={}, description="parameters with covariates, each with a list of them; default: none"
@@ -197,6 +202,7 @@ class FitKeys(TypedDict, total=False):
     fixed: Mapping[str, float]
     observe: Mapping[str, Observe | Table]
     correlated: Correlated | Table | None
+    time_to_event: Mapping[str, TimeToEvent | Table]
     covariates: Mapping[str, Sequence[Covariate | Table]]
     shrinkage: ShrinkageSpec | Table | None
     allometry: Mapping[str, Allometry | Table]

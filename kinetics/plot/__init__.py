@@ -25,6 +25,7 @@ Whether a fit may be used:
     gof: goodness of fit, residuals
     loo: Pareto k of left-out records
     forest: covariate effects
+    event_survival: predicted survival over the Kaplan-Meier curve
     sbc: simulation-based calibration
 
 Exposures and organs:
@@ -57,6 +58,7 @@ __all__ = [
     "plot_dose_exposure",
     "plot_eta_covariates",
     "plot_etas",
+    "plot_event_survival",
     "plot_expansion",
     "plot_exposure_response",
     "plot_forest",

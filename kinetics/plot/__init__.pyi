@@ -6,6 +6,7 @@ from .dose_exposure import (
     dose_exposure_figures as dose_exposure_figures,
     plot_dose_exposure as plot_dose_exposure,
 )
+from .event_survival import plot_event_survival as plot_event_survival
 from .expansion import plot_expansion as plot_expansion
 from .export import (
     FIGURE_CONFIG as FIGURE_CONFIG,

@@ -212,7 +212,7 @@ class Marginal:
         else:
             predictions = predicted(b)
             slopes = jax.vmap(lambda e: jax.jvp(predicted, (b,), (e,))[1])(directions)
-        # J' W J, summed over assays
+        # J' W J, summed over the records of all assays
         total = jnp.zeros((b.shape[1], d, d))
         for assay in bound.assays:
             weight = record_information(
@@ -225,6 +225,13 @@ class Marginal:
                 present=assay.present,
             )
             j = jnp.where(weight > 0, jnp.nan_to_num(slopes[assay.analyte]), 0.0)
+            total += jnp.einsum("isr,jsr,sr->sij", j, j, weight)
+        # and over events, of which the expected numbers tell about the link
+        for event in bound.events:
+            weight = event.information(
+                s, predictions[event.name], data.event_times[event.name], data.design
+            )
+            j = jnp.where(weight > 0, jnp.nan_to_num(slopes[event.name]), 0.0)
             total += jnp.einsum("isr,jsr,sr->sij", j, j, weight)
         return predictions, total
 

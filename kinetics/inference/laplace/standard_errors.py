@@ -125,6 +125,7 @@ def _attrs(bound: BoundFit, laplace: Laplace, identification: Identified) -> dic
         records += sum(int(np.sum(np.asarray(m))) for m in (r.measured, r.left, r.right, r.interval))
         if assay.likelihood in LOG_FAMILIES:
             sum_of_logs += float(np.sum(np.log(np.asarray(r.value)[is_measured])))
+    records += sum(int(np.sum(np.asarray(times.counted))) for times in bound.data.event_times.values())
     deviance = -2.0 * laplace.log_likelihood
     ofv = deviance - measured * float(np.log(2 * np.pi))
     return {

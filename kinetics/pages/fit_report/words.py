@@ -10,6 +10,7 @@ import re
 
 from kinetics.inference import Fit
 from kinetics.model import Model
+from kinetics.plan import BoundEvent
 from kinetics.plot import product_name
 
 __all__ = [
@@ -130,6 +131,9 @@ def site_words(fit: Fit, site: str) -> str:
             on = _lower(parameter_words(model, effect.parameter))
             level = f" {effect.level.replace('_', ' ')}" if effect.level else ""
             return f"Effect of {_lower(covariate_words(fit, effect.covariate or effect.name))}{level} on {on}"
+    for event in fit.bound.events:
+        if site in event.priors():
+            return _event_words(fit, event, site)
     own = _lower(parameter_words(model, name))
     if kind == "omega":
         return f"Spread between patients: {own}"
@@ -153,6 +157,20 @@ def site_words(fit: Fit, site: str) -> str:
     if fit.bound.pair is not None and site == fit.bound.pair.site:
         return f"Correlation of errors: {' and '.join(_analyte(fit, a) for a in fit.bound.pair.analytes)}"
     return _capital(site.replace("_", " "))
+
+
+def _event_words(fit: Fit, event: BoundEvent, site: str) -> str:
+    """What a site of a time to an event is called."""
+    name = event.name.replace("_", " ")
+    if site == f"median_{event.name}":
+        return f"{name}: median time at the reference"
+    if site == f"shape_{event.name}":
+        return f"{name}: shape of the hazard"
+    if site == f"slope_{event.name}":
+        return f"{name}: log hazard ratio of {event.output.replace('_', ' ')}"
+    effect = next(effect for effect in event.effects if effect.site == site)
+    level = f" {effect.level.replace('_', ' ')}" if effect.level else ""
+    return f"{name}: log hazard ratio of {_lower(covariate_words(fit, effect.covariate))}{level}"
 
 
 def place_words(fit: Fit, where: str) -> str:

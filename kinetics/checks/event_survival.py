@@ -1,0 +1,159 @@
+"""The times to events of a fit: hazard ratios, and the survival that the fit predicts for its own subjects.
+
+The predicted curve is the mean of the subjects' own survival functions, each from its own curve of the output
+(Tsiatis & Davidian, Stat Sin 2004;14:809, section 3). Beside it stands the Kaplan-Meier curve of their times.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from pandas import DataFrame
+
+from kinetics.arguments import require
+from kinetics.assay import event_times
+from kinetics.errors import InputError, Problem, did_you_mean
+from kinetics.inference import Fit
+from kinetics.plan import BoundEvent
+from kinetics.prediction import predicted_blocks
+
+__all__ = ["event_data", "hazard_ratios", "predicted_survival"]
+
+_DRAWS = 200
+
+
+def bound_event(fit: Fit, name: str) -> BoundEvent:
+    """Return the event of a fit by its name; InputError if the plan has none of it."""
+    for event in fit.bound.events:
+        if event.name == name:
+            return event
+    names = [event.name for event in fit.bound.events]
+    if not names:
+        raise InputError(Problem(f"the fit {fit.name} has no time to an event", "add [time_to_event.NAME]"))
+    raise InputError(Problem(f"no event {name!r}", did_you_mean(name, names)))
+
+
+def hazard_ratios(fit: Fit, *, level: float = 0.95) -> DataFrame:
+    """Return the hazard ratio of each link and covariate, a row each; no row where the plan has no event.
+
+    Columns: event, effect (what it is the ratio of, with its step), site, ratio (median), lower and upper (of
+    the interval of probability `level`), p_below (the probability of a ratio below 1).
+
+    >>> kn.checks.hazard_ratios(kn.load_fit("runs/ogasawara_2021__synthetic_cart_12"))
+    Empty DataFrame
+    Columns: [event, effect, site, ratio, lower, upper, p_below]
+    Index: []
+    """
+    require(fit=(fit, Fit))
+    sites = fit.sites()
+    rows = []
+    for event in fit.bound.events:
+        effects = {f"slope_{event.name}": _link_step(fit, event)}
+        effects |= {
+            effect.site: f"{effect.level} against {effect.reference}"
+            if effect.level
+            else f"{effect.covariate}, per {'e-fold' if effect.form == 'power' else 'unit'}"
+            for effect in event.effects
+        }
+        for site, words in effects.items():
+            lower, median, upper = np.exp(
+                np.quantile(sites[site], [0.5 - level / 2, 0.5, 0.5 + level / 2])
+            )
+            row = {"event": event.name, "effect": words, "site": site, "ratio": median}
+            p_below = float(np.mean(sites[site] < 0))
+            rows.append(row | {"lower": lower, "upper": upper, "p_below": p_below})
+    return DataFrame(rows, columns=["event", "effect", "site", "ratio", "lower", "upper", "p_below"])
+
+
+def _link_step(fit: Fit, event: BoundEvent) -> str:
+    """What the slope of a link is per: a ten-fold, or a unit of the output."""
+    output = fit.model.outputs[event.output]
+    landmark = event.spec.landmark
+    until = "now" if landmark is None else f"day {landmark:g}"
+    on = "now" if landmark is None else f"on day {landmark:g}"
+    quantity = {
+        "log_current": f"{event.output} {on}",
+        "log_peak": f"highest {event.output} up to {until}",
+        "log_auc": f"area under {event.output} up to {until}",
+        "log_growth": f"{event.output} {on} over {event.spec.window:g} days before",
+        "current": f"{event.output} {on}",
+    }[event.spec.link]
+    step = f"per {output.unit}" if event.spec.link == "current" else "per ten-fold"
+    return f"{quantity}, {step}"
+
+
+def event_data(fit: Fit, name: str) -> DataFrame:
+    """Return the times of the counted subjects: subject, time [day], event, entry [day].
+
+    `entry` is the day from which a subject was at risk: 0, its day of entry, or the landmark.
+
+    >>> kn.checks.event_survival.event_data(fit, "pfs").columns.tolist()  # doctest: +SKIP
+    ['subject', 'time', 'event', 'entry']
+    """
+    require(fit=(fit, Fit), name=(name, str))
+    event = bound_event(fit, name)
+    times = fit.bound.data.event_times[event.name]
+    counted = np.asarray(times.counted)
+    table = {
+        "subject": np.asarray(fit.bound.subjects, object)[counted],
+        "time": np.asarray(times.end)[counted],
+        "event": np.asarray(times.happened)[counted],
+        "entry": np.asarray(times.lower)[counted, 0],
+    }
+    if event.spec.landmark is None and event.spec.entry is not None:
+        at_risk = np.where(np.asarray(times.upper) > np.asarray(times.lower), np.asarray(times.lower), np.inf)
+        table["entry"] = at_risk.min(axis=1)[counted]
+    return DataFrame(table)
+
+
+def predicted_survival(
+    fit: Fit, name: str, *, subjects: list[str] | None = None, draws: int = _DRAWS, level: float = 0.9
+) -> DataFrame:
+    """Return the mean survival of the fit's subjects, with the interval of `draws` of the posterior.
+
+    Columns: time [day], survival (median), lower, upper. A landmark's curve begins at the landmark with 1.
+    `subjects` restricts it; by default they are all that the likelihood counts. InputError for an event that
+    the plan does not have.
+
+    >>> kn.checks.predicted_survival(fit, "pfs")  # doctest: +SKIP
+    """
+    require(fit=(fit, Fit), name=(name, str))
+    event = bound_event(fit, name)
+    data = fit.bound.data
+    counted = np.asarray(data.event_times[event.name].counted)
+    wanted = np.array([subjects is None or subject in subjects for subject in fit.bound.subjects])
+    rows = np.flatnonzero(counted & wanted)
+    if not len(rows):
+        raise InputError(Problem(f"no subject of {subjects} is counted for {name}", "name others"))
+    horizon = float(np.max(np.asarray(data.event_times[event.name].end)[counted]))
+    everyone = len(fit.bound.subjects)
+    landmark = event.spec.landmark
+    grid = event_times(
+        np.full(everyone, horizon), np.zeros(everyone, bool), np.zeros(everyone), landmark=landmark
+    )
+    sites = {k: v for k, v in fit.sites(at_most=draws).items() if k in fit.bound.priors()}
+    theta = fit.theta(at_most=draws)
+    blocks = predicted_blocks(fit, [event.output], np.asarray(grid.time), theta, data.doses)
+    output = np.concatenate([values[event.output] for _, values in blocks], axis=1)
+
+    @jax.jit
+    def survival(s: dict[str, Array], f: Float[Array, "subject node"]) -> Float[Array, "subject day"]:
+        return jnp.exp(-event.cumulative_hazard(s, event.link(f, grid), grid, data.design))
+
+    by_draw = np.array(
+        [survival({k: v[i] for k, v in sites.items()}, output[i])[rows].mean(axis=0) for i in range(len(output))]
+    )
+    lower, median, upper = np.quantile(by_draw, [0.5 - level / 2, 0.5, 0.5 + level / 2], axis=0)
+    days = np.asarray(grid.upper)[0]
+    begin = 0.0 if landmark is None else landmark
+    table = DataFrame(
+        {
+            "time": [begin, *days],
+            "survival": [1.0, *median],
+            "lower": [1.0, *lower],
+            "upper": [1.0, *upper],
+        }
+    )
+    return table[table["time"] >= begin].drop_duplicates("time").reset_index(drop=True)
