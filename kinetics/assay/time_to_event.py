@@ -5,8 +5,8 @@
 
 x is the link: what the hazard follows. It is computed from the output's curve up to t and never from what
 comes later, so that nobody has to survive in order to be exposed (immortal-time bias; Suissa, Am J Epidemiol
-2008;167:492). The link is taken to be constant within each of many short intervals, and the baseline hazard h0
-is integrated exactly over them. A hazard that follows nothing is therefore exact.
+2008;167:492). The link is taken to be constant within each of many short intervals, and the baseline hazard
+h0 is integrated exactly over them. A hazard that follows nothing is therefore exact.
 
 The median m of the baseline is the time at which half of the subjects with x = 0 have had the event:
 
@@ -161,9 +161,9 @@ def _running_peak(
 ) -> Float[Array, "subject node"]:
     """The highest value of the curve `y` up to every node.
 
-    Between two nodes where the curve rises before and falls after, the peak is where the lines through the two
-    nodes before and through the two nodes after meet. That is exact for exponential rise and fall, and it does
-    not jump where the day of the peak passes a node, as the highest node would.
+    Between two nodes where the curve rises before and falls after, the peak is where the lines through the
+    two nodes before and through the two nodes after meet. That is exact for exponential rise and fall, and it
+    does not jump where the day of the peak passes a node, as the highest node would.
     """
     width = jnp.diff(time, axis=1)
     rise = jnp.diff(y, axis=1)

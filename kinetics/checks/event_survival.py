@@ -58,9 +58,7 @@ def hazard_ratios(fit: Fit, *, level: float = 0.95) -> DataFrame:
             for effect in event.effects
         }
         for site, words in effects.items():
-            lower, median, upper = np.exp(
-                np.quantile(sites[site], [0.5 - level / 2, 0.5, 0.5 + level / 2])
-            )
+            lower, median, upper = np.exp(np.quantile(sites[site], [0.5 - level / 2, 0.5, 0.5 + level / 2]))
             row = {"event": event.name, "effect": words, "site": site, "ratio": median}
             p_below = float(np.mean(sites[site] < 0))
             rows.append(row | {"lower": lower, "upper": upper, "p_below": p_below})
@@ -143,7 +141,10 @@ def predicted_survival(
         return jnp.exp(-event.cumulative_hazard(s, event.link(f, grid), grid, data.design))
 
     by_draw = np.array(
-        [survival({k: v[i] for k, v in sites.items()}, output[i])[rows].mean(axis=0) for i in range(len(output))]
+        [
+            survival({k: v[i] for k, v in sites.items()}, output[i])[rows].mean(axis=0)
+            for i in range(len(output))
+        ]
     )
     lower, median, upper = np.quantile(by_draw, [0.5 - level / 2, 0.5, 0.5 + level / 2], axis=0)
     days = np.asarray(grid.upper)[0]

@@ -70,7 +70,7 @@ class FitData(NamedTuple):
     observations: Observations
     doses: Doses
     design: Mapping[str, Float[AnyArray, " subject"]]
-    event_times: Mapping[str, EventTimes] = {}  # noqa: RUF012  never changed
+    event_times: Mapping[str, EventTimes] = {}
 
 
 # analyte -> a matrix of predictions, or of log-likelihoods; event -> the values of its link

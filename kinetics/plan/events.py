@@ -190,16 +190,19 @@ def _time_problems(where: str, spec: TimeToEvent, study: Study) -> Iterator[Prob
     entry = np.zeros_like(end) if spec.entry is None else _days(study, spec.entry)
     happened = [_yes_or_no(cell) for cell in study.subjects[spec.event]]
     for subject, day, event, first in zip(study.subject_ids, end, happened, entry, strict=True):
-        place = {"file": "subjects.csv", "subject": subject}
         if np.isnan(day) != (event is None):
             empty = spec.time if np.isnan(day) else spec.event
-            what = f"{where}: {empty} is empty and the other column is not"
-            yield Problem(what, "fill both, or neither where nothing is known", **place)
+            what = f"{empty} is empty and the other column is not"
+            remedy = "fill both, or neither where nothing is known"
         elif day <= 0:
-            what = f"{where}: {spec.time} is {day:g}, and followed from day 0 nobody can have it then"
-            yield Problem(what, "write the day after day 0 of the study, or leave both cells empty", **place)
-        if spec.entry is not None and np.isnan(first) and not np.isnan(day):
-            yield Problem(f"{where}: {spec.entry} is empty", "write the day of entry", **place)
+            what = f"{spec.time} is {day:g}, and followed from day 0 nobody can have it then"
+            remedy = "write the day after day 0 of the study, or leave both cells empty"
+        elif np.isnan(first) and not np.isnan(day):
+            what = f"{spec.entry} is empty"
+            remedy = "write the day of entry"
+        else:
+            continue
+        yield Problem(f"{where}: {what}", remedy, file="subjects.csv", subject=subject)
     begin = np.fmax(entry, spec.landmark or 0.0)
     counted = [bool(event) for event, day, first in zip(happened, end, begin, strict=True) if day > first]
     if not any(counted):

@@ -335,7 +335,9 @@ class TimeToEvent(Spec):
         description="the column of subjects.csv with the day of the event or of censoring, from day 0 of the "
         "study; it has a unit of time in the dictionary"
     )
-    event: str = Field(description="the column of subjects.csv that says who had the event: yes or no, 1 or 0")
+    event: str = Field(
+        description="the column of subjects.csv that says who had the event: yes or no, 1 or 0"
+    )
     entry: str | None = Field(
         default=None,
         description="the column with the day from which a subject was followed; default: everyone from day 0",
@@ -402,7 +404,8 @@ class TimeToEvent(Spec):
                 raise ValueError("log_growth is a ratio of two days: it has no `reference`")
         elif self.reference is None:
             raise ValueError(
-                f"{self.link} needs `reference`, the value of {self.output} at which the hazard is the baseline's"
+                f"{self.link} needs `reference`, the value of {self.output} at which the hazard is the "
+                "baseline's"
             )
         elif self.link != "current" and self.reference <= 0:
             raise ValueError("the `reference` of a logarithm is above 0")

@@ -72,15 +72,13 @@ def plot_event_survival(fit: Fit, name: str, *, draws: int = 200) -> Figure:
             )
         )
     figure.update_xaxes(title_text="Time since day 0 (days)", rangemode="tozero")
-    figure.update_yaxes(
-        title_text="Without the event (%)", range=[-3, 103], tickvals=[0, 25, 50, 75, 100]
-    )
+    figure.update_yaxes(title_text="Without the event (%)", range=[-3, 103], tickvals=[0, 25, 50, 75, 100])
     figure.update_layout(legend={"x": 1.01, "xanchor": "left", "y": 1})
     return finish(
         figure,
         fit.study,
         title=f"{name.replace('_', ' ')}: predicted and seen",
-        subtitle="lines: mean survival of the fit's own patients with its 90 % interval; dotted: Kaplan-Meier",
+        subtitle="lines: mean survival of the fit's patients with its 90 % interval; dotted: Kaplan-Meier",
         notes=_ratio_notes(fit, name),
         fit=fit,
         height=480,

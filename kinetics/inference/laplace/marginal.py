@@ -228,9 +228,7 @@ class Marginal:
             total += jnp.einsum("isr,jsr,sr->sij", j, j, weight)
         # and over events, of which the expected numbers tell about the link
         for event in bound.events:
-            weight = event.information(
-                s, predictions[event.name], data.event_times[event.name], data.design
-            )
+            weight = event.information(s, predictions[event.name], data.event_times[event.name], data.design)
             j = jnp.where(weight > 0, jnp.nan_to_num(slopes[event.name]), 0.0)
             total += jnp.einsum("isr,jsr,sr->sij", j, j, weight)
         return predictions, total
