@@ -11,6 +11,18 @@ from .likelihood import (
     recorded as recorded,
     standardise as standardise,
 )
+from .ordinal import (
+    GradeRecords as GradeRecords,
+    grade_information as grade_information,
+    grade_log_likelihood as grade_log_likelihood,
+    grade_records as grade_records,
+    probability_of_at_least as probability_of_at_least,
+)
+from .output_links import (
+    LINKS as LINKS,
+    OutputLink as OutputLink,
+    link_values as link_values,
+)
 from .qpcr import NucleatedCounts as NucleatedCounts, nucleated_cells as nucleated_cells
 from .residual import (
     DNA_UG as DNA_UG,
@@ -28,13 +40,10 @@ from .residual import (
 from .scan import Imaging as Imaging, imaging as imaging
 from .time_to_event import (
     BASELINES as BASELINES,
-    LINKS as LINKS,
     Baseline as Baseline,
     EventTimes as EventTimes,
-    HazardLink as HazardLink,
     event_information as event_information,
     event_log_likelihood as event_log_likelihood,
     event_times as event_times,
     expected_events as expected_events,
-    link_values as link_values,
 )

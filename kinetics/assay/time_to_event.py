@@ -21,55 +21,41 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from kinetics.arrays import AnyArray
+from kinetics.assay.output_links import interval_edges
 
 __all__ = [
     "BASELINES",
-    "LINKS",
     "Baseline",
     "EventTimes",
-    "HazardLink",
     "event_information",
     "event_log_likelihood",
     "event_times",
     "expected_events",
-    "link_values",
 ]
 
 Baseline = Literal["weibull", "exponential", "log_logistic"]
-HazardLink = Literal["log_current", "log_peak", "log_auc", "log_growth", "current"]
 
 BASELINES: dict[Baseline, tuple[str, ...]] = {  # baseline -> its parameters
     "weibull": ("median", "shape"),
     "exponential": ("median",),
     "log_logistic": ("median", "shape"),
 }
-LINKS: dict[HazardLink, str] = {  # link -> what x is
-    "log_current": "log10 of the output now over `reference`",
-    "log_peak": "log10 of the highest value of the output up to now over `reference`",
-    "log_auc": "log10 of the area under the output from day 0 up to now over `reference` [unit x day]",
-    "log_growth": "log10 of the output now over what it was `window` days before, or on day 0",
-    "current": "the output now minus `reference`",
-}
-_SHORTEST = 1.0  # days: the length of the first intervals
-_GROWTH = 0.1  # of a later interval: its length over the day on which it begins
 
 
 class EventTimes(NamedTuple):
     """One event of all subjects, with the days on which its link is computed.
 
     `time` holds day 0, the middle of every interval and at last the end of the curve: the day of the event or
-    of censoring, or the landmark. `width` are the lengths of these intervals [day]. `lower` and `upper` are
-    the days at risk within each. A subject that is not `counted` contributes nothing.
+    of censoring, or the landmark. `lower` and `upper` are the days at risk within each interval. A subject
+    that is not `counted` contributes nothing.
     """
 
     time: Float[AnyArray, "subject node"]
-    width: Float[AnyArray, "subject interval"]
     lower: Float[AnyArray, "subject interval"]
     upper: Float[AnyArray, "subject interval"]
     end: Float[AnyArray, " subject"]
@@ -94,7 +80,7 @@ def event_times(
     end = np.where(counted, end, 1.0)
     begin = np.where(counted, begin, 0.0)
     last = end if landmark is None else np.full_like(end, landmark)
-    edges = np.minimum(_edges(float(np.max(last, initial=1.0))), last[:, None])
+    edges = np.minimum(interval_edges(float(np.max(last, initial=1.0))), last[:, None])
     lower = np.minimum(np.maximum(edges[:, :-1], begin[:, None]), end[:, None])
     upper = np.maximum(edges[:, 1:], lower)
     if landmark is not None:  # the link stays what it is at the landmark: one interval
@@ -105,77 +91,12 @@ def event_times(
     middles = 0.5 * (edges[:, :-1] + edges[:, 1:])
     return EventTimes(
         time=np.concatenate([np.zeros_like(last)[:, None], middles, last[:, None]], axis=1),
-        width=np.diff(edges, axis=1),
         lower=lower,
         upper=upper,
         end=end,
         happened=happened & counted,
         counted=counted,
     )
-
-
-def _edges(last: float) -> Float[np.ndarray, " edge"]:
-    """Days from 0 to `last`, a day apart at first and then a tenth of the day."""
-    edges = [0.0]
-    while edges[-1] < last:
-        edges.append(edges[-1] + max(_SHORTEST, _GROWTH * edges[-1]))
-    return np.minimum(edges, last)
-
-
-def link_values(
-    link: HazardLink,
-    f: Float[Array, "subject node"],
-    events: EventTimes,
-    *,
-    reference: float,
-    floor: float,
-    window: float,
-    landmark: bool,
-) -> Float[Array, "subject node"]:
-    """x at every node, from the output `f` there; values below `floor` count as `floor`.
-
-    `reference` and `floor` are in the output's unit, for `log_auc` in that unit times days; `window` is in
-    days. At a landmark every node has the value of the last one.
-    """
-    time = jnp.asarray(events.time)
-    if link == "log_auc":
-        area = jnp.cumsum(f[:, 1:-1] * events.width, axis=1)
-        until_middle = area - 0.5 * f[:, 1:-1] * events.width
-        f = jnp.concatenate([jnp.zeros_like(area[:, :1]), until_middle, area[:, -1:]], axis=1)
-    if link == "current":
-        x = f - reference
-    else:
-        log_f = jnp.log10(jnp.maximum(f, floor))
-        if link == "log_peak":
-            log_f = _running_peak(time, log_f)
-        if link == "log_growth":
-            before = jax.vmap(jnp.interp)(jnp.maximum(time - window, 0.0), time, log_f)
-            x = log_f - before
-        else:
-            x = log_f - np.log10(reference)
-    return jnp.broadcast_to(x[:, -1:], x.shape) if landmark else x
-
-
-def _running_peak(
-    time: Float[Array, "subject node"], y: Float[Array, "subject node"]
-) -> Float[Array, "subject node"]:
-    """The highest value of the curve `y` up to every node.
-
-    Between two nodes where the curve rises before and falls after, the peak is where the lines through the
-    two nodes before and through the two nodes after meet. That is exact for exponential rise and fall, and it
-    does not jump where the day of the peak passes a node, as the highest node would.
-    """
-    width = jnp.diff(time, axis=1)
-    rise = jnp.diff(y, axis=1)
-    slope = jnp.where(width > 0, rise, 0.0) / jnp.where(width > 0, width, 1.0)
-    # interval j has a neighbour on both sides: slope[j - 1] before it, slope[j + 1] after it
-    before = slope[:, :-2]
-    after = slope[:, 2:]
-    peaked = (before > 0) & (after < 0)
-    until_peak = (rise[:, 1:-1] - after * width[:, 1:-1]) / jnp.where(peaked, before - after, 1.0)
-    peak = y[:, 1:-2] + before * jnp.clip(until_peak, 0.0, width[:, 1:-1])
-    inner = jnp.where(peaked, jnp.maximum(peak, y[:, 2:-1]), y[:, 2:-1])
-    return jax.lax.cummax(jnp.concatenate([y[:, :2], inner, y[:, -1:]], axis=1), axis=1)
 
 
 def _cumulative(

@@ -10,7 +10,9 @@
 - `leave_one_out`: how well a fit predicts a record or a subject that it has not seen.
 - `comparison`: which of several fits predicts best.
 - `prior_sensitivity`: how far the prior moves each number.
-- `event_survival`: hazard ratios, and predicted survival beside the times to events.
+- `event_survival`: predicted survival, and the times to events beside it.
+- `grade_shares`: predicted and seen shares of grades by day.
+- `outcome_ratios`: hazard ratios of events and odds ratios of grades.
 - `covariate_effects`: what covariate effects show, and what they cannot show.
 - `calibration`: whether a fit recovers known truths (SBC).
 """
@@ -34,7 +36,9 @@ __all__ = [
     "gof",
     "hazard_ratios",
     "loo",
+    "odds_ratios",
     "parameter_table",
+    "predicted_grades",
     "predicted_survival",
     "predictive_check",
     "prior_posterior_overlap",

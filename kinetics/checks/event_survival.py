@@ -1,4 +1,4 @@
-"""The times to events of a fit: hazard ratios, and the survival that the fit predicts for its own subjects.
+"""The times to events of a fit, and the survival that it predicts for its own subjects.
 
 The predicted curve is the mean of the subjects' own survival functions, each from its own curve of the output
 (Tsiatis & Davidian, Stat Sin 2004;14:809, section 3). Beside it stands the Kaplan-Meier curve of their times.
@@ -19,7 +19,7 @@ from kinetics.inference import Fit
 from kinetics.plan import BoundEvent
 from kinetics.prediction import predicted_blocks
 
-__all__ = ["event_data", "hazard_ratios", "predicted_survival"]
+__all__ = ["event_data", "predicted_survival"]
 
 _DRAWS = 200
 
@@ -33,53 +33,6 @@ def bound_event(fit: Fit, name: str) -> BoundEvent:
     if not names:
         raise InputError(Problem(f"the fit {fit.name} has no time to an event", "add [time_to_event.NAME]"))
     raise InputError(Problem(f"no event {name!r}", did_you_mean(name, names)))
-
-
-def hazard_ratios(fit: Fit, *, level: float = 0.95) -> DataFrame:
-    """Return the hazard ratio of each link and covariate, a row each; no row where the plan has no event.
-
-    Columns: event, effect (what it is the ratio of, with its step), site, ratio (median), lower and upper (of
-    the interval of probability `level`), p_below (the probability of a ratio below 1).
-
-    >>> kn.checks.hazard_ratios(kn.load_fit("runs/ogasawara_2021__synthetic_cart_12"))
-    Empty DataFrame
-    Columns: [event, effect, site, ratio, lower, upper, p_below]
-    Index: []
-    """
-    require(fit=(fit, Fit))
-    sites = fit.sites()
-    rows = []
-    for event in fit.bound.events:
-        effects = {f"slope_{event.name}": _link_step(fit, event)}
-        effects |= {
-            effect.site: f"{effect.level} against {effect.reference}"
-            if effect.level
-            else f"{effect.covariate}, per {'e-fold' if effect.form == 'power' else 'unit'}"
-            for effect in event.effects
-        }
-        for site, words in effects.items():
-            lower, median, upper = np.exp(np.quantile(sites[site], [0.5 - level / 2, 0.5, 0.5 + level / 2]))
-            row = {"event": event.name, "effect": words, "site": site, "ratio": median}
-            p_below = float(np.mean(sites[site] < 0))
-            rows.append(row | {"lower": lower, "upper": upper, "p_below": p_below})
-    return DataFrame(rows, columns=["event", "effect", "site", "ratio", "lower", "upper", "p_below"])
-
-
-def _link_step(fit: Fit, event: BoundEvent) -> str:
-    """What the slope of a link is per: a ten-fold, or a unit of the output."""
-    output = fit.model.outputs[event.output]
-    landmark = event.spec.landmark
-    until = "now" if landmark is None else f"day {landmark:g}"
-    on = "now" if landmark is None else f"on day {landmark:g}"
-    quantity = {
-        "log_current": f"{event.output} {on}",
-        "log_peak": f"highest {event.output} up to {until}",
-        "log_auc": f"area under {event.output} up to {until}",
-        "log_growth": f"{event.output} {on} over {event.spec.window:g} days before",
-        "current": f"{event.output} {on}",
-    }[event.spec.link]
-    step = f"per {output.unit}" if event.spec.link == "current" else "per ten-fold"
-    return f"{quantity}, {step}"
 
 
 def event_data(fit: Fit, name: str) -> DataFrame:

@@ -146,6 +146,10 @@ def _identity(fit: Fit, site: str) -> dict[str, str]:
     for event in fit.bound.events:
         if site in event.priors():
             return {"parameter": site, **_of_event(site, event.name)}
+    for grades in fit.bound.grades:
+        if site in grades.priors():
+            kind = "cut between grades" if site.startswith(("cut1_", "gap")) else "log odds ratio"
+            return {"parameter": site, "kind": kind, "unit": "1"}
     if site.endswith("_pop") and site[:-4] in parameters:
         return {"parameter": site[:-4], "kind": "population", "unit": parameters[site[:-4]].unit}
     if site.startswith("omega_"):

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from pandas import DataFrame
 
-from kinetics.checks import check as run_check, estimates, hazard_ratios, parameter_table
+from kinetics.checks import check as run_check, estimates, hazard_ratios, odds_ratios, parameter_table
 from kinetics.cli.console import FitProgress, print_result
 from kinetics.cli.options import Force, Json, PlanName, RunFolder, Trust
 from kinetics.errors import FitError, Stopped
@@ -242,10 +242,10 @@ def _summed(fit: Fit, folder: Path) -> Answer:
         text = f"{label}{maximum}"
     else:
         text = f"{label}{fit.name}: median, 90 % interval\n{_parameter_text(fit, table)}"
-    ratios = hazard_ratios(fit)
-    if len(ratios):
-        result |= {"hazard_ratios": records(ratios)}
-        text += f"\nhazard ratios, 95 % interval:\n{table_text(ratios.drop(columns='site'))}"
+    for kind, ratios in {"hazard ratios": hazard_ratios(fit), "odds ratios": odds_ratios(fit)}.items():
+        if len(ratios):
+            result |= {kind.replace(" ", "_"): records(ratios)}
+            text += f"\n{kind}, 95 % interval:\n{table_text(ratios.drop(columns='site'))}"
     if fit.caution:
         result |= {"caution": fit.caution}
         text += f"\nnote: {fit.caution}"

@@ -148,7 +148,16 @@ def _parameters(bound: BoundFit) -> Iterator[ControlParameter]:
 def _plan_problems(bound: BoundFit) -> Iterator[tuple[str, str]]:
     """What of a plan has no place in a control stream."""
     plan = bound.plan
-    for key in ("mixture", "correlated", "shrinkage", "hold_out", "covariates", "gamma", "time_to_event"):
+    for key in (
+        "mixture",
+        "correlated",
+        "shrinkage",
+        "hold_out",
+        "covariates",
+        "gamma",
+        "time_to_event",
+        "graded",
+    ):
         if getattr(plan, key):
             yield f"{key} is not carried into a control stream", _REMEDY
     if plan.effects.correlated or plan.effects.tails:

@@ -6,6 +6,7 @@
 - `problems`: what a plan asks that its model and study cannot give.
 - `covariate_columns`: the design columns of covariates and of allometry.
 - `events`: the columns of a time to an event, and the event as the density has it.
+- `grades`: grades over time, as the density has them.
 - `new_subjects`: a fit's plan bound to subjects of another study, or to those that it has kept out.
 - `binding`: plan, study and model brought together: dense data, the hierarchy, the joint density.
 """
@@ -22,6 +23,7 @@ __all__ = [
     "Expect",
     "FitKeys",
     "FitPlan",
+    "Graded",
     "HoldOut",
     "ImagingSpec",
     "Mixture",

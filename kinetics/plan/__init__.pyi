@@ -7,7 +7,8 @@ from .binding import (
     bind as bind,
     describe_records as describe_records,
 )
-from .events import BoundEvent as BoundEvent
+from .events import BoundEvent as BoundEvent, covariate_sum as covariate_sum
+from .grades import BoundGrades as BoundGrades
 from .new_subjects import bind_new_subjects as bind_new_subjects
 from .plan import (
     FitKeys as FitKeys,
@@ -23,6 +24,7 @@ from .tables import (
     Covariate as Covariate,
     Effects as Effects,
     Expect as Expect,
+    Graded as Graded,
     HoldOut as HoldOut,
     ImagingSpec as ImagingSpec,
     Method as Method,

@@ -22,6 +22,7 @@ from kinetics.assay import (
     DNA_UG,
     FAMILIES,
     EventTimes,
+    GradeRecords,
     Imaging,
     NucleatedCounts,
     Observations,
@@ -40,6 +41,7 @@ from kinetics.errors import ModelError, PlanError, Problem
 from kinetics.model import Model, Prior, load_model
 from kinetics.plan.covariate_columns import design_columns, expected_problems
 from kinetics.plan.events import BoundEvent, bound_events, event_problems
+from kinetics.plan.grades import BoundGrades, bound_grades, grade_problems
 from kinetics.plan.plan import FitPlan
 from kinetics.plan.problems import cycle_problems, expect_problems, output_of, plan_problems
 from kinetics.plan.tables import PriorSpec
@@ -71,9 +73,10 @@ class FitData(NamedTuple):
     doses: Doses
     design: Mapping[str, Float[AnyArray, " subject"]]
     event_times: Mapping[str, EventTimes] = {}
+    grades: Mapping[str, GradeRecords] = {}
 
 
-# analyte -> a matrix of predictions, or of log-likelihoods; event -> the values of its link
+# analyte -> a matrix of predictions, or of log-likelihoods; event or grades -> their link
 Predictions = dict[str, Float[Array, "subject record"]]
 
 
@@ -149,8 +152,8 @@ class BoundFit:
     """A plan bound to its study and model.
 
     `unused` parameters reach no observed output and stay fixed. `pair` is the two analytes with correlated
-    residuals, if the plan has them; `events` are the times to an event, whose names are keys of
-    `FitData.event_times`.
+    residuals, if the plan has them; `events` and `grades` are what follows an output; their
+    names are keys of `FitData.event_times` and `FitData.grades`.
     """
 
     plan: FitPlan
@@ -162,6 +165,7 @@ class BoundFit:
     unused: tuple[str, ...] = ()
     pair: BoundPair | None = None
     events: tuple[BoundEvent, ...] = ()
+    grades: tuple[BoundGrades, ...] = ()
 
     @property
     def held(self) -> tuple[str, ...]:
@@ -196,9 +200,10 @@ class BoundFit:
         return replace(self.plan.solver.solver(), infusions=infusions)
 
     def priors(self) -> dict[str, Prior]:
-        """Return site -> prior, of population values, between-subject SDs, covariates, assays and events."""
-        of_events = {site: prior for event in self.events for site, prior in event.priors().items()}
-        return self.hierarchy.population_priors() | self._assay_priors() | of_events
+        """Return site -> prior, of population values, between-subject SDs, covariates, assays, outcomes."""
+        outcomes = (*self.events, *self.grades)
+        of_outcomes = {site: prior for outcome in outcomes for site, prior in outcome.priors().items()}
+        return self.hierarchy.population_priors() | self._assay_priors() | of_outcomes
 
     def site_names(self) -> tuple[str, ...]:
         """Return every site of a draw: the population's, the random effects, and in a mixture the class."""
@@ -211,6 +216,11 @@ class BoundFit:
         if self.pair is not None:
             sites[self.pair.site] = self.pair.prior
         return sites
+
+    def outcomes(self, data: FitData) -> list[tuple[BoundEvent | BoundGrades, Any]]:
+        """Return the events and the grades of the plan, each with its data."""
+        events = [(event, data.event_times[event.name]) for event in self.events]
+        return [*events, *((grades, data.grades[grades.name]) for grades in self.grades)]
 
     def log_density(self, s: Mapping[str, Array], data: FitData) -> Float[Array, ""]:
         """Log posterior density of the sites `s`.
@@ -231,7 +241,7 @@ class BoundFit:
     def subject_log_likelihood(
         self, s: Mapping[str, Array], data: FitData, read: Predictions | None = None
     ) -> Float[Array, " subject"]:
-        """Log-likelihood of each subject's records and times to events.
+        """Log-likelihood of each subject's records, times to events and grades.
 
         `read` is the result of `predicted`, where it has been computed already.
         """
@@ -239,15 +249,15 @@ class BoundFit:
             read = self.predicted(s, data)
         terms = self.record_log_likelihood(s, data, read).values()
         of_records = sum((jnp.sum(term, axis=1) for term in terms), start=jnp.zeros(len(self.subjects)))
-        return sum(self.event_log_likelihood(s, data, read).values(), start=of_records)
+        return sum(self.outcome_log_likelihood(s, data, read).values(), start=of_records)
 
-    def event_log_likelihood(
+    def outcome_log_likelihood(
         self, s: Mapping[str, Array], data: FitData, read: Predictions
     ) -> dict[str, Float[Array, " subject"]]:
-        """Return event -> log-likelihood of each subject's time to it; 0 where it is not counted."""
+        """Return event or grades -> log-likelihood of each subject; 0 where nothing of it is counted."""
         return {
-            event.name: event.log_likelihood(s, read[event.name], data.event_times[event.name], data.design)
-            for event in self.events
+            outcome.name: outcome.log_likelihood(s, read[outcome.name], of_outcome, data.design)
+            for outcome, of_outcome in self.outcomes(data)
         }
 
     def theta(self, s: Mapping[str, Array], data: FitData) -> dict[str, Array]:
@@ -257,20 +267,22 @@ class BoundFit:
     def predicted(self, s: Mapping[str, Array], data: FitData) -> Predictions:
         """Return analyte -> the model's prediction at each of the common times, in the assay's unit.
 
-        Each event has the values of its link, at the times of its `EventTimes`. All come from one solve.
+        Each event and each kind of grades has the values of its link, at the days of its own data. All come
+        from one solve.
         """
-        outputs = [part.output for part in (*self.assays, *self.events)]
+        outcomes = self.outcomes(data)
+        outputs = [part.output for part in (*self.assays, *self.events, *self.grades)]
         times = data.observations.time
-        grids = [times, *(data.event_times[event.name].time for event in self.events)]
-        grid = jnp.concatenate(grids, axis=1) if self.events else times
+        grid = times
+        if outcomes:
+            grid = jnp.concatenate([times, *(of_outcome.time for _, of_outcome in outcomes)], axis=1)
         curves = solve(self.model, grid, self.theta(s, data), data.doses, outputs, solver=self.solver)
-        width = times.shape[1]
-        read = {a.analyte: jnp.asarray(a.reading(s, curves[a.output][:, :width], times)) for a in self.assays}
-        for event in self.events:
-            of_event = data.event_times[event.name]
-            nodes = of_event.time.shape[1]
-            read[event.name] = event.link(curves[event.output][:, width : width + nodes], of_event)
-            width += nodes
+        first = times.shape[1]
+        read = {a.analyte: jnp.asarray(a.reading(s, curves[a.output][:, :first], times)) for a in self.assays}
+        for outcome, of_outcome in outcomes:
+            last = first + of_outcome.time.shape[1]
+            read[outcome.name] = outcome.link(curves[outcome.output][:, first:last], of_outcome)
+            first = last
         return read
 
     def record_log_likelihood(
@@ -331,8 +343,8 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
     model = model.with_prior_set(plan.prior_set)
     study = _fitted(plan, study)
     design, effects, design_problems = design_columns(plan, study)
-    problems = [*plan_problems(plan, study, model), *design_problems, *event_problems(plan, study, model)]
-    _refuse(plan, problems)
+    outcome_problems = [*event_problems(plan, study, model), *grade_problems(plan, study, model)]
+    _refuse(plan, [*plan_problems(plan, study, model), *design_problems, *outcome_problems])
 
     # dense arrays of records, doses and covariates
     assays = tuple(bound_assay(plan, study, model, analyte) for analyte in plan.observe)
@@ -342,11 +354,13 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
         study.observations, study.subject_ids, list(plan.observe), drop_left=dropped, after=after
     )
     doses = doses_of(study, products=plan.products, entries=tuple(model.dosing))
-    events, times_of_events, hazard_design = bound_events(plan, study)
-    data = FitData(observations, doses, design | hazard_design, times_of_events)
+    events, times_of_events, event_design = bound_events(plan, study)
+    grades, records_of_grades, grade_design = bound_grades(plan, study)
+    design = design | event_design | grade_design
+    data = FitData(observations, doses, design, times_of_events, records_of_grades)
 
     # the hierarchy, which leaves out what no observed output depends on
-    unused = _unused(model, [part.output for part in (*assays, *events)], data)
+    unused = _unused(model, [part.output for part in (*assays, *events, *grades)], data)
     courses = int(np.max(doses.course, initial=0)) + 1
     hierarchy = _hierarchy(plan, model, effects, unused, courses)
     pair = _pair(plan, observations)
@@ -363,6 +377,7 @@ def bind(plan: FitPlan, *, study: Study | None = None, model: Model | None = Non
         unused=unused,
         pair=pair,
         events=events,
+        grades=grades,
     )
     _refuse(plan, expect_problems(plan, [*bound.priors(), *(e.site for e in hierarchy.shrunk)]))
     return bound
@@ -424,6 +439,10 @@ def describe_records(bound: BoundFit) -> str:
         both = int(np.sum(np.asarray(first & second)))
         parts.append(f"{' and '.join(bound.pair.analytes)} correlated in the {both} draws that have both")
     parts += [_describe_event(event, bound) for event in bound.events]
+    for grades in bound.grades:
+        records = bound.data.grades[grades.name]
+        counts = np.bincount(np.asarray(records.category)[np.asarray(records.recorded)])
+        parts.append(f"{grades.name}: {int(counts.sum())} grades, by category {', '.join(map(str, counts))}")
     if bound.unused:
         parts.append(f"held at their typical value, no output needs them: {', '.join(bound.unused)}")
     if bound.held:

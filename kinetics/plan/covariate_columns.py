@@ -18,7 +18,7 @@ from kinetics.plan.tables import Covariate, ShrinkageSpec
 from kinetics.population import Effect
 from kinetics.study import Study
 
-__all__ = ["columns_of_new_subjects", "design_columns", "expected_problems", "hazard_columns"]
+__all__ = ["columns_of_new_subjects", "design_columns", "expected_problems", "outcome_columns"]
 
 _SD = 0.5  # SD of an effect's Normal(0, sd) prior (link scale), where the plan names none
 
@@ -63,12 +63,12 @@ def design_columns(
     return columns, tuple(effects), [*problems, *expected_problems(plan, count)]
 
 
-def hazard_columns(
-    event: str, specs: Sequence[Covariate], study: Study
+def outcome_columns(
+    outcome: str, specs: Sequence[Covariate], study: Study
 ) -> tuple[dict[str, np.ndarray], tuple[Effect, ...], list[Problem]]:
-    """Return columns (subject,) by name, the effects on the hazard of an event, and every problem.
+    """Return columns (subject,) by name, the effects on an event or on grades, and every problem.
 
-    A column is named `<event>_<covariate>`, as those of a parameter are.
+    A column is named `<outcome>_<covariate>`, as those of a parameter are.
     """
     columns: dict[str, np.ndarray] = {}
     effects: list[Effect] = []
@@ -76,11 +76,11 @@ def hazard_columns(
     for i, spec in enumerate(specs):
         values, spec_problems = _values(spec.covariate, study)
         if values is not None and not spec_problems:
-            spec_problems = _unusable(event, spec, values, tuple(specs[:i]))
+            spec_problems = _unusable(outcome, spec, values, tuple(specs[:i]))
         problems += spec_problems
         if values is None or spec_problems:
             continue
-        for effect, column in _effects(event, spec, values, shrunk=False):
+        for effect, column in _effects(outcome, spec, values, shrunk=False):
             columns[effect.column] = column
             effects.append(effect)
     return columns, tuple(effects), problems

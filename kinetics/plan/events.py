@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,14 +23,14 @@ from kinetics.assay import (
 )
 from kinetics.errors import Problem, did_you_mean
 from kinetics.model import Model, Prior
-from kinetics.plan.covariate_columns import hazard_columns
+from kinetics.plan.covariate_columns import outcome_columns
 from kinetics.plan.plan import FitPlan
-from kinetics.plan.tables import TimeToEvent
+from kinetics.plan.tables import Graded, TimeToEvent
 from kinetics.population import Effect
 from kinetics.study import Study
 from kinetics.units import UnitError, convert
 
-__all__ = ["BoundEvent", "bound_events", "event_problems"]
+__all__ = ["BoundEvent", "bound_events", "covariate_sum", "event_problems", "linked"]
 
 _YES_OR_NO = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}
 
@@ -56,37 +56,29 @@ class BoundEvent:
         return sites | {effect.site: effect.prior for effect in self.effects}
 
     def link(self, f: Float[Array, "subject node"], events: EventTimes) -> Float[Array, "subject node"]:
-        """Return what the hazard follows at every node, from the output there."""
-        spec = self.spec
-        return link_values(
-            spec.link,
-            f,
-            events,
-            reference=1.0 if spec.reference is None else spec.reference,
-            floor=1.0 if spec.floor is None else spec.floor,
-            window=spec.window,
-            landmark=spec.landmark is not None,
-        )
+        """Return the link at every node, from the output there; with a landmark, its value on that day."""
+        x = linked(self.spec, f, events.time)
+        return x if self.spec.landmark is None else jnp.broadcast_to(x[:, -1:], x.shape)
 
     def log_likelihood(
         self, s: Mapping[str, Any], x: Float[Array, "subject node"], events: EventTimes, design: Mapping
     ) -> Float[Array, " subject"]:
         """Return the log-likelihood of every subject's time, from the link's values `x`."""
-        covariates = self._covariates(s, design, x)
+        covariates = covariate_sum(self.effects, s, design, x.shape[0])
         return event_log_likelihood(self.spec.baseline, x, events, self._parameters(s), covariates)
 
     def information(
         self, s: Mapping[str, Any], x: Float[Array, "subject node"], events: EventTimes, design: Mapping
     ) -> Float[Array, "subject node"]:
         """Return the information about the link's values `x`."""
-        covariates = self._covariates(s, design, x)
+        covariates = covariate_sum(self.effects, s, design, x.shape[0])
         return event_information(self.spec.baseline, x, events, self._parameters(s), covariates)
 
     def cumulative_hazard(
         self, s: Mapping[str, Any], x: Float[Array, "subject node"], events: EventTimes, design: Mapping
     ) -> Float[Array, "subject interval"]:
         """Return the cumulative hazard at the end of every interval, from the link's values `x`."""
-        covariates = self._covariates(s, design, x)
+        covariates = covariate_sum(self.effects, s, design, x.shape[0])
         each = expected_events(self.spec.baseline, x, events, self._parameters(s), covariates)
         return jnp.cumsum(each, axis=1)
 
@@ -94,10 +86,27 @@ class BoundEvent:
         names = ("slope", *BASELINES[self.spec.baseline])
         return {name: s[f"{name}_{self.name}"] for name in names}
 
-    def _covariates(self, s: Mapping[str, Any], design: Mapping[str, AnyArray], x: Array) -> Array:
-        """Return the log hazard ratio of every subject's covariates."""
-        terms = [s[effect.site] * jnp.asarray(design[effect.column]) for effect in self.effects]
-        return sum(terms, start=jnp.zeros(x.shape[0]))
+
+def linked(
+    spec: TimeToEvent | Graded, f: Float[Array, "subject node"], time: Float[AnyArray, "subject node"]
+) -> Float[Array, "subject node"]:
+    """Return the link of a plan's event or grades, from the output at the days `time`."""
+    return link_values(
+        spec.link,
+        f,
+        time,
+        reference=1.0 if spec.reference is None else spec.reference,
+        floor=1.0 if spec.floor is None else spec.floor,
+        window=spec.window,
+    )
+
+
+def covariate_sum(
+    effects: Sequence[Effect], s: Mapping[str, Any], design: Mapping[str, AnyArray], subjects: int
+) -> Float[Array, " subject"]:
+    """Return the sum of the covariate effects of every subject."""
+    terms = [s[effect.site] * jnp.asarray(design[effect.column]) for effect in effects]
+    return sum(terms, start=jnp.zeros(subjects))
 
 
 def event_problems(plan: FitPlan, study: Study, model: Model) -> Iterator[Problem]:
@@ -123,7 +132,7 @@ def event_problems(plan: FitPlan, study: Study, model: Model) -> Iterator[Proble
         yield from column_problems
         if not column_problems:
             yield from _time_problems(where, spec, study)
-        yield from hazard_columns(name, spec.covariates, study)[2]
+        yield from outcome_columns(name, spec.covariates, study)[2]
 
 
 def bound_events(
@@ -134,7 +143,7 @@ def bound_events(
     times = {}
     columns = {}
     for name, spec in plan.time_to_event.items():
-        event_columns, effects, _ = hazard_columns(name, spec.covariates, study)
+        event_columns, effects, _ = outcome_columns(name, spec.covariates, study)
         columns |= event_columns
         events.append(BoundEvent(name, spec, effects))
         end = _days(study, spec.time)

@@ -25,9 +25,10 @@ def bind_new_subjects(bound: BoundFit, study: Study) -> BoundFit:
     """Return the fit's plan, model and priors with the records, doses and covariates of another study.
 
     Analytes of the fit that the study has no record of are left out. A record below the LLOQ that the plan
-    drops (`below_lloq = "drop"`) is kept here: it is there to be predicted. Times to events are left out:
-    the new subjects are predicted from their records alone. PlanError lists every mismatch:
-    no analyte of the fit, another unit, other products, a covariate or a category that is not there.
+    drops (`below_lloq = "drop"`) is kept here: it is there to be predicted. Times to events
+    and grades are left out: the new subjects are predicted from their records alone. PlanError lists every
+    mismatch: no analyte of the fit, another unit, other products, a covariate or a category that is not
+    there.
     """
     plan = bound.plan
     analytes = [a for a in plan.observe if a in study.analytes]
@@ -59,6 +60,7 @@ def bind_new_subjects(bound: BoundFit, study: Study) -> BoundFit:
         data=FitData(observations, doses, columns),
         pair=pair,
         events=(),
+        grades=(),
         hierarchy=replace(bound.hierarchy, courses=courses),
     )
 

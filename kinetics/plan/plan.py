@@ -26,6 +26,7 @@ from kinetics.plan.tables import (
     Covariate,
     Effects,
     Expect,
+    Graded,
     HoldOut,
     Method,
     Mixture,
@@ -100,6 +101,9 @@ class FitPlan(Spec):
     time_to_event: dict[str, TimeToEvent] = Field(
         default={},
         description="times to an event whose hazard follows an output, each with a name; default: none",
+    )
+    graded: dict[str, Graded] = Field(
+        default={}, description="grades over time that follow an output, each with a name; default: none"
     )
     covariates: dict[str, tuple[Covariate, ...]] = Field(
         default={}, description="parameters with covariates, each with a list of them; default: none"
@@ -203,6 +207,7 @@ class FitKeys(TypedDict, total=False):
     observe: Mapping[str, Observe | Table]
     correlated: Correlated | Table | None
     time_to_event: Mapping[str, TimeToEvent | Table]
+    graded: Mapping[str, Graded | Table]
     covariates: Mapping[str, Sequence[Covariate | Table]]
     shrinkage: ShrinkageSpec | Table | None
     allometry: Mapping[str, Allometry | Table]

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from kinetics.assay import BASELINES, DNA_UG, FAMILIES, LINKS, Baseline, HazardLink
+from kinetics.assay import BASELINES, DNA_UG, FAMILIES, LINKS, Baseline, OutputLink
 from kinetics.errors import did_you_mean
 from kinetics.model import Correlation, HalfCauchy, HalfNormal, LogitNormal, LogNormal, Normal, Prior
 from kinetics.solve import Solver
@@ -32,6 +32,7 @@ __all__ = [
     "Covariate",
     "Effects",
     "Expect",
+    "Graded",
     "HoldOut",
     "ImagingSpec",
     "Method",
@@ -343,7 +344,7 @@ class TimeToEvent(Spec):
         description="the column with the day from which a subject was followed; default: everyone from day 0",
     )
     output: str = Field(description="the model output that the hazard follows")
-    link: HazardLink = Field(description=f"what of the output the hazard follows: one of {', '.join(LINKS)}")
+    link: OutputLink = Field(description=f"what of the output the hazard follows: one of {', '.join(LINKS)}")
     reference: float | None = Field(
         default=None,
         description="value of the output (for log_auc of its area) at which the hazard is the baseline's, in "
@@ -399,23 +400,102 @@ class TimeToEvent(Spec):
 
     @model_validator(mode="after")
     def _complete(self) -> TimeToEvent:
-        if self.link == "log_growth":
-            if self.reference is not None:
-                raise ValueError("log_growth is a ratio of two days: it has no `reference`")
-        elif self.reference is None:
-            raise ValueError(
-                f"{self.link} needs `reference`, the value of {self.output} at which the hazard is the "
-                "baseline's"
-            )
-        elif self.link != "current" and self.reference <= 0:
-            raise ValueError("the `reference` of a logarithm is above 0")
-        if self.link == "current" and self.floor is not None:
-            raise ValueError("`current` is no logarithm: it has no `floor`")
-        if self.link != "current" and self.floor is None:
-            raise ValueError(
-                f"{self.link} needs `floor`, the value of {self.output} below which it counts as this"
-            )
+        _require_link(self.link, self.output, self.reference, self.floor)
         return self
+
+
+class Graded(Spec):
+    """Grades over time (CRS, ICANS) that follow an output of the model, fitted together with the records.
+
+    `kinetics.assay.ordinal` has the equations (proportional odds).
+
+    >>> from kinetics.plan.tables import Graded
+    >>> link = {"output": "il6", "link": "log_current", "reference": 100.0, "floor": 1.0}
+    >>> Graded(analyte="crs_grade", levels=(1, 2, 3), **link).delay
+    0.0
+    """
+
+    analyte: str = Field(description="the analyte of the study whose records are the grades")
+    levels: tuple[float, ...] = Field(
+        min_length=1,
+        description="the lowest value of each category above the first, in order: [1, 2, 3] makes one "
+        "category of 3 and 4, and [2] asks only whether the grade was 2 or more",
+    )
+    output: str = Field(description="the model output that the grades follow")
+    link: OutputLink = Field(description=f"what of the output they follow: one of {', '.join(LINKS)}")
+    reference: float | None = Field(
+        default=None,
+        description="value of the output (for log_auc of its area) at which the link is 0, in its unit; "
+        "every link but log_growth needs it",
+    )
+    floor: float | None = Field(
+        default=None,
+        gt=0,
+        description="value below which the output (for log_auc its area) counts as this, for example the "
+        "LLOQ; every link with a logarithm needs it",
+    )
+    window: float = Field(default=28.0, gt=0, description="days over which log_growth is taken [day]")
+    delay: float = Field(
+        default=0.0, ge=0, description="the grade follows the link of so many days before; default 0 [day]"
+    )
+    slope: PriorSpec = Field(
+        default=PriorSpec(distribution="Normal", mean=0.0, sd=2.0),
+        description="Normal prior of the log odds ratio per unit of the link: per ten-fold of a logarithm, "
+        "per unit of the output of `current`; the default is a wide guess",
+    )
+    cut: PriorSpec = Field(
+        default=PriorSpec(distribution="Normal", mean=2.0, sd=3.0),
+        description="Normal prior of the first cut: minus the log odds of the first level at the reference; "
+        "the default is a wide guess",
+    )
+    gap: PriorSpec = Field(
+        default=PriorSpec(median=1.0, sd=1.0),
+        description="LogNormal prior of the distance of each cut to the next, in log odds",
+    )
+    covariates: tuple[Covariate, ...] = Field(
+        default=(), description="covariates of the grades, each with a log odds ratio; default: none"
+    )
+
+    @field_validator("levels")
+    @classmethod
+    def _in_order(cls, levels: tuple[float, ...]) -> tuple[float, ...]:
+        if list(levels) != sorted(set(levels)):
+            raise ValueError("the levels rise, each named once")
+        return levels
+
+    @field_validator("slope", "cut")
+    @classmethod
+    def _either_sign(cls, prior: PriorSpec, info: ValidationInfo) -> PriorSpec:
+        if prior.distribution != "Normal":
+            raise ValueError(f"`{info.field_name}` has a Normal prior, not a {prior.distribution}")
+        return prior
+
+    @field_validator("gap")
+    @classmethod
+    def _above_0(cls, prior: PriorSpec) -> PriorSpec:
+        if prior.distribution != "LogNormal":
+            raise ValueError(f"`gap` has a LogNormal prior, not a {prior.distribution}")
+        return prior
+
+    @model_validator(mode="after")
+    def _complete(self) -> Graded:
+        _require_link(self.link, self.output, self.reference, self.floor)
+        return self
+
+
+def _require_link(link: OutputLink, output: str, reference: float | None, floor: float | None) -> None:
+    """ValueError unless a link has the `reference` and the `floor` that it needs, and no other."""
+    if link == "log_growth":
+        if reference is not None:
+            raise ValueError("log_growth is a ratio of two days: it has no `reference`")
+    elif reference is None:
+        raise ValueError(f"{link} needs `reference`, the value of {output} at which the link is 0")
+    elif link != "current" and reference <= 0:
+        raise ValueError("the `reference` of a logarithm is above 0")
+    if link == "current" and floor is not None:
+        raise ValueError("`current` is no logarithm: it has no `floor`")
+    if link != "current" and floor is None:
+        raise ValueError(f"{link} needs `floor`, the value of {output} below which it counts as this")
 
 
 class ShrinkageSpec(Spec):

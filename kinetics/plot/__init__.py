@@ -26,6 +26,7 @@ Whether a fit may be used:
     loo: Pareto k of left-out records
     forest: covariate effects
     event_survival: predicted survival over the Kaplan-Meier curve
+    grades: predicted and seen shares of grades by day
     sbc: simulation-based calibration
 
 Exposures and organs:
@@ -63,6 +64,7 @@ __all__ = [
     "plot_exposure_response",
     "plot_forest",
     "plot_gof",
+    "plot_grades",
     "plot_individual_fits",
     "plot_individual_predictions",
     "plot_kaplan_meier",

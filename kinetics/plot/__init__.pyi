@@ -39,6 +39,7 @@ from .frame import (
     value_axis as value_axis,
 )
 from .gof import plot_gof as plot_gof
+from .grades import plot_grades as plot_grades
 from .grouping import group_subjects as group_subjects, groupings as groupings
 from .individual_fits import plot_individual_fits as plot_individual_fits
 from .individual_predictions import plot_individual_predictions as plot_individual_predictions

@@ -107,5 +107,5 @@ def _ratio_notes(fit: Fit, name: str) -> list[str]:
     return [
         f"Hazard ratio of {row['effect']}: {number_text(row['ratio'])} "
         f"(95 % {number_text(row['lower'])} to {number_text(row['upper'])})"
-        for row in ratios[ratios["event"] == name].to_dict("records")
+        for row in ratios[ratios["outcome"] == name].to_dict("records")
     ]

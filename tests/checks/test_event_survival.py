@@ -63,7 +63,7 @@ def test_the_figure_and_the_report_show_them(fit: Fit, tmp_path: Path) -> None:
     figure = plot_event_survival(fit, "pfs", draws=20)
     assert [trace.meta["role"] for trace in figure.data] == ["band", "predicted", "seen"]
     page = kn.report(fit, kn.check(fit), to=tmp_path / "report.html", draws=20, replicates=20).read_text()
-    assert "Times to events" in page
+    assert "Events and grades" in page
     assert "highest copies up to now, per ten-fold" in page
     assert "pfs: log hazard ratio of copies" in page
 
@@ -88,5 +88,5 @@ def test_the_count_of_trials_has_bias_and_coverage() -> None:
 
 def test_calibration_refuses_what_it_does_not_simulate(fit: Fit, tmp_path: Path) -> None:
     content = plan(CASE) | {"method": "nuts", "data": str(fit.study.path)}
-    with pytest.raises(FitError, match="sbc does not simulate times to events"):
-        kn.sbc(plan_of(content), folder=tmp_path / "sbc", replicates=2)
+    with pytest.raises(FitError, match="sbc simulates records only: leave `time_to_event`"):
+        kn.checks.sbc(plan_of(content), folder=tmp_path / "sbc", replicates=2)

@@ -102,7 +102,7 @@ def test_an_event_is_a_term_of_the_joint_density(study: Study) -> None:
     events = event_times(end, np.array([True, False, False, True, True]), np.zeros(5))
     theta = with_event.theta(s, with_event.data)
     copies = solve(with_event.model, events.time, theta, with_event.data.doses, ["copies"])["copies"]
-    x = link_values("log_peak", copies, events, reference=1e4, floor=50.0, window=28.0, landmark=False)
+    x = link_values("log_peak", copies, events.time, reference=1e4, floor=50.0, window=28.0)
     p = {"slope": -0.8, "median": 365.0, "shape": 1.0}
     truth = event_log_likelihood("weibull", x, events, p, np.array([0.0, 0.4, 0.0, 0.4, 0.0]))
 

@@ -117,10 +117,9 @@ class Replicator:
     def __init__(self, bound: BoundFit, settings: Settings) -> None:
         if bound.plan.method != "nuts":
             raise FitError(f'sbc calibrates fits by nuts, not by {bound.plan.method}: method = "nuts"')
-        if bound.events:
-            raise FitError(
-                "sbc does not simulate times to events: leave `time_to_event` out of the plan to calibrate it"
-            )
+        for key, outcomes in {"time_to_event": bound.events, "graded": bound.grades}.items():
+            if outcomes:
+                raise FitError(f"sbc simulates records only: leave `{key}` out of the plan to calibrate it")
         self.settings = settings
         self.study = PriorStudy.of(bound, drop_blq=settings.wrong == "drop_blq")
         self.posterior = Posterior(self.study.fitted)

@@ -226,10 +226,10 @@ class Marginal:
             )
             j = jnp.where(weight > 0, jnp.nan_to_num(slopes[assay.analyte]), 0.0)
             total += jnp.einsum("isr,jsr,sr->sij", j, j, weight)
-        # and over events, of which the expected numbers tell about the link
-        for event in bound.events:
-            weight = event.information(s, predictions[event.name], data.event_times[event.name], data.design)
-            j = jnp.where(weight > 0, jnp.nan_to_num(slopes[event.name]), 0.0)
+        # and over events and grades, which tell about what they follow
+        for outcome, of_outcome in bound.outcomes(data):
+            weight = outcome.information(s, predictions[outcome.name], of_outcome, data.design)
+            j = jnp.where(weight > 0, jnp.nan_to_num(slopes[outcome.name]), 0.0)
             total += jnp.einsum("isr,jsr,sr->sij", j, j, weight)
         return predictions, total
 

@@ -126,6 +126,7 @@ def _attrs(bound: BoundFit, laplace: Laplace, identification: Identified) -> dic
         if assay.likelihood in LOG_FAMILIES:
             sum_of_logs += float(np.sum(np.log(np.asarray(r.value)[is_measured])))
     records += sum(int(np.sum(np.asarray(times.counted))) for times in bound.data.event_times.values())
+    records += sum(int(np.sum(np.asarray(grades.recorded))) for grades in bound.data.grades.values())
     deviance = -2.0 * laplace.log_likelihood
     ofv = deviance - measured * float(np.log(2 * np.pi))
     return {

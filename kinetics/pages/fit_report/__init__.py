@@ -2,7 +2,7 @@
 
 document: the report itself, and its sections on data, curves, parameters, exposures, checks and provenance
 assessment: the sections on whether the model is right and on the covariates
-events: the section on times to events
+outcomes: the section on times to events and grades
 organs: the section on where the cells are
 summaries: five numbers and three figures of the first screen, and exposures summed up by dose
 words: parameters, sites, covariates and products in words

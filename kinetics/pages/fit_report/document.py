@@ -22,8 +22,8 @@ from kinetics.decision import exposures_of_table
 from kinetics.exposures import exposure_summary
 from kinetics.inference import Fit
 from kinetics.pages.fit_report.assessment import assessment_section, covariate_section
-from kinetics.pages.fit_report.events import event_section
 from kinetics.pages.fit_report.organs import biodistribution_section
+from kinetics.pages.fit_report.outcomes import outcome_section
 from kinetics.pages.fit_report.summaries import dose_summary, glance_of
 from kinetics.pages.fit_report.words import (
     assay_words,
@@ -73,9 +73,18 @@ _KINDS = (  # kinds of parameter, in the order of the table
     "median time to the event",
     "shape of the hazard",
     "log hazard ratio",
+    "log odds ratio",
+    "cut between grades",
 )
 _NAMED = 6  # parameters that a caution names
-_IN_SHORT = ("population", "derived", "covariate effect", "residual correlation", "log hazard ratio")
+_IN_SHORT = (
+    "population",
+    "derived",
+    "covariate effect",
+    "residual correlation",
+    "log hazard ratio",
+    "log odds ratio",
+)
 _EXPOSURE = {  # column -> (heading, unit, in which {u} stands for the unit of the analyte)
     "cmax": ("Cmax", "{u}"),
     "tmax": ("Tmax", "day"),
@@ -130,8 +139,8 @@ def report(
         sections.append(_estimates_section(fit))
     if fit.bound.hierarchy.effects:
         sections.append(covariate_section(fit))
-    if fit.bound.events:
-        sections.append(event_section(fit, draws=draws))
+    if fit.bound.events or fit.bound.grades:
+        sections.append(outcome_section(fit, draws=draws))
     if nca_table is not None:
         sections.append(_nca_section(fit, nca_table))
     if exposure_table is not None:

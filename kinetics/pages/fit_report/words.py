@@ -7,11 +7,13 @@ quantities where one has its name, else from the list below, else it is the name
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from kinetics.inference import Fit
 from kinetics.model import Model
-from kinetics.plan import BoundEvent
+from kinetics.plan import BoundEvent, BoundGrades
 from kinetics.plot import product_name
+from kinetics.population import Effect
 
 __all__ = [
     "assay_words",
@@ -134,6 +136,9 @@ def site_words(fit: Fit, site: str) -> str:
     for event in fit.bound.events:
         if site in event.priors():
             return _event_words(fit, event, site)
+    for grades in fit.bound.grades:
+        if site in grades.priors():
+            return _grade_words(fit, grades, site)
     own = _lower(parameter_words(model, name))
     if kind == "omega":
         return f"Spread between patients: {own}"
@@ -168,9 +173,27 @@ def _event_words(fit: Fit, event: BoundEvent, site: str) -> str:
         return f"{name}: shape of the hazard"
     if site == f"slope_{event.name}":
         return f"{name}: log hazard ratio of {event.output.replace('_', ' ')}"
-    effect = next(effect for effect in event.effects if effect.site == site)
+    return f"{name}: log hazard ratio of {_effect_words(fit, event.effects, site)}"
+
+
+def _grade_words(fit: Fit, grades: BoundGrades, site: str) -> str:
+    """What a site of grades over time is called."""
+    label = _analyte(fit, grades.spec.analyte)
+    if site == f"slope_{grades.name}":
+        return f"{label}: log odds ratio of {grades.output.replace('_', ' ')}"
+    if site == f"cut1_{grades.name}":
+        return f"{label}: cut of grade {grades.spec.levels[0]:g}"
+    for k, lowest in enumerate(grades.spec.levels[1:], start=2):
+        if site == f"gap{k}_{grades.name}":
+            return f"{label}: further to the cut of grade {lowest:g}"
+    return f"{label}: log odds ratio of {_effect_words(fit, grades.effects, site)}"
+
+
+def _effect_words(fit: Fit, effects: Sequence[Effect], site: str) -> str:
+    """The covariate of an effect on an outcome, with its level."""
+    effect = next(effect for effect in effects if effect.site == site)
     level = f" {effect.level.replace('_', ' ')}" if effect.level else ""
-    return f"{name}: log hazard ratio of {_lower(covariate_words(fit, effect.covariate))}{level}"
+    return f"{_lower(covariate_words(fit, effect.covariate))}{level}"
 
 
 def place_words(fit: Fit, where: str) -> str:

@@ -1,0 +1,88 @@
+"""The share of grades at or above each level by day: what a fit predicts, over what was seen."""
+
+from __future__ import annotations
+
+from plotly.graph_objects import Figure, Scatter
+
+from kinetics.arguments import require
+from kinetics.checks import bound_grades_of, odds_ratios, predicted_grades
+from kinetics.inference import Fit
+from kinetics.plot.frame import PALETTE, faint, finish, number_text
+
+__all__ = ["plot_grades"]
+
+_FEWEST = 5  # grades of a day that is drawn
+
+
+def plot_grades(fit: Fit, name: str, *, draws: int = 200) -> Figure:
+    """The predicted share of grades at or above each level by study day, and the share that was seen.
+
+    The band is the 90 % interval of the mean over `draws` of the posterior. Days with fewer than five grades
+    are not drawn. InputError for grades that the plan does not have.
+
+    >>> from kinetics.plot import plot_grades
+    >>> plot_grades(fit, "icans").layout.xaxis.title.text  # doctest: +SKIP
+    'Study day'
+    """
+    require(fit=(fit, Fit), name=(name, str))
+    grades = bound_grades_of(fit, name)
+    table = predicted_grades(fit, name, draws=draws)
+    table = table[table["n"] >= _FEWEST]
+    figure = Figure()
+    for k, (lowest, rows) in enumerate(table.groupby("level", sort=False)):
+        colour = PALETTE[k % len(PALETTE)]
+        label = f"grade {lowest:g} or more"
+        figure.add_trace(
+            Scatter(
+                x=[*rows["day"], *rows["day"][::-1]],
+                y=[*(100 * rows["upper"]), *(100 * rows["lower"][::-1])],
+                fill="toself",
+                fillcolor=faint(colour, 0.18),
+                mode="lines",
+                line={"width": 0},
+                hoverinfo="skip",
+                showlegend=False,
+                meta={"role": "band"},
+            )
+        )
+        figure.add_trace(
+            Scatter(
+                x=rows["day"],
+                y=100 * rows["predicted"],
+                mode="lines",
+                line={"color": colour, "width": 2.2},
+                name=f"{label}: predicted",
+                hovertemplate="day %{x:.0f}: %{y:.0f} %<extra></extra>",
+                meta={"role": "predicted"},
+            )
+        )
+        figure.add_trace(
+            Scatter(
+                x=rows["day"],
+                y=100 * rows["seen"],
+                mode="markers",
+                marker={"color": colour, "size": 7},
+                name=f"{label}: seen",
+                customdata=rows["n"],
+                hovertemplate="day %{x:.0f}: %{y:.0f} % of %{customdata} grades<extra></extra>",
+                meta={"role": "seen"},
+            )
+        )
+    figure.update_xaxes(title_text="Study day")
+    figure.update_yaxes(title_text="Share of the grades (%)", rangemode="tozero")
+    figure.update_layout(legend={"x": 1.01, "xanchor": "left", "y": 1})
+    ratios = odds_ratios(fit)
+    notes = [
+        f"Odds ratio of {row['effect']}: {number_text(row['ratio'])} "
+        f"(95 % {number_text(row['lower'])} to {number_text(row['upper'])})"
+        for row in ratios[ratios["outcome"] == name].to_dict("records")
+    ]
+    return finish(
+        figure,
+        fit.study,
+        title=f"{fit.study.analytes[grades.spec.analyte].label}: predicted and seen",
+        subtitle="lines: the fit's own patients on their own days, with the 90 % interval of the mean",
+        notes=notes,
+        fit=fit,
+        height=480,
+    )
