@@ -117,7 +117,8 @@ def joint(case: str, study: Study) -> list[dict[str, Any]]:
 def naive(study: Study) -> dict[str, Any]:
     """The slope of a Weibull regression on the highest measured copies, as if known on day 0."""
     subjects = study.subjects
-    highest = study.observations.groupby("subject")["value"].max().reindex(subjects.index)
+    copies = study.observed("car_copies")
+    highest = copies.groupby("subject")["value"].max().reindex(subjects.index)
     x = np.log10(highest.fillna(SCRIPT.LLOQ).to_numpy() / SCRIPT.REFERENCE)
     end = subjects["pfs_days"].to_numpy(float)
     event = subjects["pfs_event"].to_numpy(float)

@@ -3,8 +3,8 @@
 SYNTHETIC: no patient stands behind any row. Sixty virtual patients with one infusion of 1e8 CAR-T cells and
 one event each (progression or death). Copies are those of models/ogasawara_2021.py; their peak and
 contraction differ between patients. They are sampled on planned days up to the event. The hazard of the event
-follows the true curve: the highest value up to now, with a hazard ratio of 0.45 (exp -0.8) per ten-fold. The
-same seed gives the same files.
+follows the true curve: the highest value up to now, with a hazard ratio of 0.45 (exp -0.8) per ten-fold.
+Grades of CRS follow the copies of their day. The same seed gives the same files.
 
 `make_trial` makes the other trials of bench/joint_survival.py too.
 """
@@ -37,6 +37,9 @@ MEDIAN = 150.0  # days, at the reference
 SHAPE = 1.0
 SPREAD = {"cmax": 1.2, "half_life_contraction": 0.4}  # SDs between patients, of logs
 SIGMA = 0.4  # SD on log
+GRADED_ON = (1.0, 3.0, 5.0, 7.0, 9.0, 11.0, 14.0, 17.0, 21.0, 28.0)  # days
+GRADE_SLOPE = 1.5  # log odds ratio of a higher grade of CRS per ten-fold of the copies on that day
+GRADE_CUTS = (0.5, 1.5, 2.5)  # of grades 1, 2 and 3: minus their log odds at the reference
 STEP = 0.05  # days, of the grid on which the event is drawn
 
 
@@ -71,11 +74,27 @@ def make_trial(case: str, seed: int, folder: Path) -> None:
             if day <= end[i]:
                 reported = (LLOQ, "left") if value < LLOQ else (float(f"{value:.4g}"), "none")
                 rows.append((name, day, "car_copies", *reported))
+    rows += daily_grades(np.random.default_rng([seed, list(SLOPES).index(case), 1]), names, copies, end)
     observations = pd.DataFrame(rows, columns=["subject", "time", "analyte", "value", "censored"])
 
     write_atomic(folder / "subjects.csv", pd.DataFrame(subjects).to_csv(index=False))
     write_atomic(folder / "doses.csv", doses.to_csv(index=False))
     write_atomic(folder / "observations.csv", observations.to_csv(index=False))
+
+
+def daily_grades(
+    rng: np.random.Generator, names: list[str], copies: np.ndarray, end: np.ndarray
+) -> list[tuple[str, float, str, float, str]]:
+    """Grades of CRS by proportional odds of the true copies (subject, day of the grid), up to the event."""
+    rows = []
+    for i, name in enumerate(names):
+        for day in GRADED_ON:
+            x = np.log10(max(copies[i, round(day / STEP)], LLOQ) / REFERENCE)
+            at_least = 1.0 / (1.0 + np.exp(np.array(GRADE_CUTS) - GRADE_SLOPE * x))
+            grade = float(np.sum(rng.random() < at_least))
+            if day <= end[i]:
+                rows.append((name, day, "crs_grade", grade, "none"))
+    return rows
 
 
 def true_copies(rng: np.random.Generator, grid: np.ndarray, doses: pd.DataFrame) -> np.ndarray:

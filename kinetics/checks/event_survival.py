@@ -24,7 +24,7 @@ __all__ = ["event_data", "predicted_survival"]
 _DRAWS = 200
 
 
-def bound_event(fit: Fit, name: str) -> BoundEvent:
+def _bound_event(fit: Fit, name: str) -> BoundEvent:
     """Return the event of a fit by its name; InputError if the plan has none of it."""
     for event in fit.bound.events:
         if event.name == name:
@@ -36,15 +36,12 @@ def bound_event(fit: Fit, name: str) -> BoundEvent:
 
 
 def event_data(fit: Fit, name: str) -> DataFrame:
-    """Return the times of the counted subjects: subject, time [day], event, entry [day].
+    """Return the times of the subjects that the event `name` counts: subject, time [day], event, entry [day].
 
     `entry` is the day from which a subject was at risk: 0, its day of entry, or the landmark.
-
-    >>> kn.checks.event_survival.event_data(fit, "pfs").columns.tolist()  # doctest: +SKIP
-    ['subject', 'time', 'event', 'entry']
     """
     require(fit=(fit, Fit), name=(name, str))
-    event = bound_event(fit, name)
+    event = _bound_event(fit, name)
     times = fit.bound.data.event_times[event.name]
     counted = np.asarray(times.counted)
     table = {
@@ -62,16 +59,20 @@ def event_data(fit: Fit, name: str) -> DataFrame:
 def predicted_survival(
     fit: Fit, name: str, *, subjects: list[str] | None = None, draws: int = _DRAWS, level: float = 0.9
 ) -> DataFrame:
-    """Return the mean survival of the fit's subjects, with the interval of `draws` of the posterior.
+    """Return the mean survival of the fit's subjects without the event `name`.
 
-    Columns: time [day], survival (median), lower, upper. A landmark's curve begins at the landmark with 1.
+    Columns: time [day], survival (median over `draws` of the posterior), lower and upper (of the interval of
+    probability `level`). A landmark's curve begins at the landmark with 1.
     `subjects` restricts it; by default they are all that the likelihood counts. InputError for an event that
     the plan does not have.
 
-    >>> kn.checks.predicted_survival(fit, "pfs")  # doctest: +SKIP
+    >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_survival_60")
+    >>> kn.checks.predicted_survival(fit, "pfs", draws=4)[["time", "survival"]].head(1)
+       time  survival
+    0   0.0       1.0
     """
     require(fit=(fit, Fit), name=(name, str))
-    event = bound_event(fit, name)
+    event = _bound_event(fit, name)
     data = fit.bound.data
     counted = np.asarray(data.event_times[event.name].counted)
     wanted = np.array([subjects is None or subject in subjects for subject in fit.bound.subjects])

@@ -32,14 +32,18 @@ def bound_grades_of(fit: Fit, name: str) -> BoundGrades:
 
 
 def predicted_grades(fit: Fit, name: str, *, draws: int = _DRAWS, level: float = 0.9) -> DataFrame:
-    """Return the seen and the predicted share of grades at or above each level, by study day.
+    """Return the seen and the predicted share of the grades `name` at or above each level, by study day.
 
     Columns: level, day (rounded), n (grades of that day), seen, predicted (median over `draws` of the
     posterior), lower, upper (of the interval of probability `level` of the mean, without the chance of single
     grades). The prediction is for the same subjects, days and covariates. InputError for grades that the plan
     does not have.
 
-    >>> kn.checks.predicted_grades(fit, "icans")  # doctest: +SKIP
+    >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_survival_60")
+    >>> kn.checks.predicted_grades(fit, "crs", draws=4)[["level", "day", "n"]].head(2)
+       level  day   n
+    0    1.0  1.0  58
+    1    1.0  3.0  56
     """
     require(fit=(fit, Fit), name=(name, str))
     grades = bound_grades_of(fit, name)

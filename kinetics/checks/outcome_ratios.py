@@ -32,12 +32,15 @@ def hazard_ratios(fit: Fit, *, level: float = 0.95) -> DataFrame:
 
 
 def odds_ratios(fit: Fit, *, level: float = 0.95) -> DataFrame:
-    """Return the odds ratio of each link and covariate of the fit's grades, as `hazard_ratios` has them.
+    """Return the odds ratio of each link and covariate of the fit's grades; no row where it has none.
 
-    It is of a grade at or above any level against one below it: proportional odds have one ratio for all.
+    The columns are those of `hazard_ratios`; `outcome` are the grades, and the interval has the probability
+    `level`. A ratio is of a grade at or above any level against one below it: proportional odds have one
+    ratio for all.
 
-    >>> kn.checks.odds_ratios(kn.load_fit("runs/ogasawara_2021__synthetic_cart_12")).empty
-    True
+    >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_survival_60")
+    >>> kn.checks.odds_ratios(fit)["effect"].tolist()
+    ['copies now, per ten-fold']
     """
     require(fit=(fit, Fit))
     return _ratios(fit, fit.bound.grades, level)

@@ -15,14 +15,15 @@ __all__ = ["plot_event_survival"]
 
 
 def plot_event_survival(fit: Fit, name: str, *, draws: int = 200) -> Figure:
-    """The Kaplan-Meier curve of one event of the fit, and the survival that the fit predicts with its band.
+    """The Kaplan-Meier curve of the event `name` of a fit, and the survival that the fit predicts.
 
     Where the event has a categorical covariate, each of its levels has a curve. The band is the 90 % interval
     of the mean survival over `draws` of the posterior; it is no band for the steps of a small group.
     InputError for an event that the plan does not have.
 
     >>> from kinetics.plot import plot_event_survival
-    >>> plot_event_survival(fit, "pfs").layout.yaxis.title.text  # doctest: +SKIP
+    >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_survival_60")
+    >>> plot_event_survival(fit, "pfs", draws=4).layout.yaxis.title.text
     'Without the event (%)'
     """
     require(fit=(fit, Fit), name=(name, str))

@@ -15,13 +15,14 @@ _FEWEST = 5  # grades of a day that is drawn
 
 
 def plot_grades(fit: Fit, name: str, *, draws: int = 200) -> Figure:
-    """The predicted share of grades at or above each level by study day, and the share that was seen.
+    """The predicted share of the grades `name` at or above each level by study day, over what was seen.
 
     The band is the 90 % interval of the mean over `draws` of the posterior. Days with fewer than five grades
     are not drawn. InputError for grades that the plan does not have.
 
     >>> from kinetics.plot import plot_grades
-    >>> plot_grades(fit, "icans").layout.xaxis.title.text  # doctest: +SKIP
+    >>> fit = kn.load_fit("runs/ogasawara_2021__synthetic_cart_survival_60")
+    >>> plot_grades(fit, "crs", draws=4).layout.xaxis.title.text
     'Study day'
     """
     require(fit=(fit, Fit), name=(name, str))
