@@ -8,7 +8,7 @@ from .next_level import (
     NextDose as NextDose,
     next_dose as next_dose,
 )
-from .outcome_regressions import GUESS as GUESS, Target as Target
+from .outcome_regressions import GUESS as GUESS, Target as Target, regressions as regressions
 from .phase_ib.borrowing import (
     Exnex as Exnex,
     ExnexPrior as ExnexPrior,

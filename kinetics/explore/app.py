@@ -13,9 +13,11 @@ from shiny import App, Inputs, Outputs, Session, reactive, render, ui
 from kinetics.explore.data_panel import data_panel, serve_data, serve_selection
 from kinetics.explore.drawings import Drawings
 from kinetics.explore.figure_output import files
+from kinetics.explore.outcome_chances import OutcomeChances
 from kinetics.explore.response_panel import response_panels, serve_responses
 from kinetics.explore.run_report import report_button, serve_report
 from kinetics.explore.scenarios_panel import scenarios_panel, serve_scenarios
+from kinetics.explore.sheet_panel import OpenPage, serve_sheet, sheet_panel
 from kinetics.explore.subject_bands import SubjectBands
 from kinetics.explore.target import Target
 from kinetics.explore.what_if import Choice, Course, WhatIf, products_of
@@ -26,8 +28,8 @@ __all__ = ["explorer", "scripts_of_page"]
 _SCRIPT = re.compile(r"<script(?![^>]*\b(?:src|type)=)[^>]*>(.*?)</script>", re.DOTALL)
 
 
-def explorer(target: Target, what_if: WhatIf | None = None) -> App:
-    """The Shiny app of a target.
+def explorer(target: Target, what_if: WhatIf | None = None, open_page: OpenPage | None = None) -> App:
+    """The Shiny app of a target. With `open_page` a reader can open a sheet, which it serves on its own page.
 
     A thread starts at once to compile the equations (unless those of `what_if` are compiled) and to check the
     fit.
@@ -39,19 +41,22 @@ def explorer(target: Target, what_if: WhatIf | None = None) -> App:
     if target.fit is not None and what_if is not None:
         bands = SubjectBands(target.fit, what_if.program)
     drawings = Drawings()  # of all sessions
-    Thread(target=_prepare, args=(target, what_if), daemon=True, name="prepare").start()
+    chances = OutcomeChances(target.fit)
+    Thread(target=_prepare, args=(target, what_if, chances), daemon=True, name="prepare").start()
 
     def server(input: Inputs, output: Outputs, session: Session) -> None:
         selected_study = serve_selection(input, target)
         serve_data(input, target, drawings, selected_study, bands)
         serve_responses(input, drawings, selected_study)
         if what_if is not None:
-            choice = serve_what_if(input, target, drawings, what_if)
+            choice = serve_what_if(input, target, drawings, what_if, chances)
             serve_scenarios(input, target, drawings, what_if, choice)
+        if open_page is not None:
+            serve_sheet(input, session, open_page)
         _serve_labels(target)
         serve_report(target)
 
-    return App(_page(target), server)
+    return App(_page(target, opens_sheets=open_page is not None), server)
 
 
 def scripts_of_page() -> list[str]:
@@ -70,17 +75,18 @@ def scripts_of_page() -> list[str]:
     return [f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}" for script in scripts]
 
 
-def _prepare(target: Target, what_if: WhatIf | None) -> None:
-    """Compile, then check the fit. Each can take a minute, during which the page is already shown."""
+def _prepare(target: Target, what_if: WhatIf | None, chances: OutcomeChances) -> None:
+    """Compile, then regress outcomes on exposures and check the fit; the page is shown meanwhile."""
     if what_if is not None and not what_if.program.ready:
         product = products_of(what_if.model)[0]
         typical = Choice((Course(product, 1e7),))
         what_if.program.warm(what_if.lanes(typical)).join()
+    chances.find()
     if target.fit is not None:
         target.verdict.find(target.fit)
 
 
-def _page(target: Target) -> Any:
+def _page(target: Target, *, opens_sheets: bool) -> Any:
     study = target.study
     icon = ui.head_content(ui.tags.link(rel="icon", href="data:,"))  # else the browser asks for one in vain
     header = [*files(), icon, ui.output_ui("labels")]
@@ -89,6 +95,7 @@ def _page(target: Target) -> Any:
         what_if_panel(target),
         *scenarios_panel(target),
         *response_panels(target),
+        *([sheet_panel()] if opens_sheets else []),
         _about(target),
         title=f"kinetics explore · {study.name}",
         id="tab",

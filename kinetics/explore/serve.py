@@ -22,6 +22,7 @@ from kinetics.explore.app import explorer, scripts_of_page
 from kinetics.explore.guard import Guard, new_key
 from kinetics.explore.target import Target
 from kinetics.explore.what_if import WhatIf
+from kinetics.study import Study
 
 __all__ = ["HOST", "Serving", "leading_to", "serving"]
 
@@ -95,6 +96,15 @@ def leading_to(url: str) -> Iterator[Path]:
             os.unlink(name)
 
 
+def _page_beside(study: Study) -> str:
+    """Serve a study on a page of its own for as long as this program runs, and return its address."""
+    server = serving(Target(study))
+    Thread(target=server.run, kwargs={"browser": False}, daemon=True, name=f"page of {study.name}").start()
+    while not server.server.started:
+        sleep(0.05)
+    return server.url
+
+
 def serving(target: Target, port: int = 0, what_if: WhatIf | None = None) -> Serving:
     """Take the port (0: any free one) and prepare the server, without running it.
 
@@ -111,6 +121,6 @@ def serving(target: Target, port: int = 0, what_if: WhatIf | None = None) -> Ser
         ) from None
     port = listener.getsockname()[1]
     key = new_key()
-    guard = Guard(explorer(target, what_if), key, scripts_of_page())
+    guard = Guard(explorer(target, what_if, _page_beside), key, scripts_of_page())
     config = uvicorn.Config(guard, log_level="warning", lifespan="on", ws_max_size=_MOST_MESSAGE)
     return Serving(f"http://{HOST}:{port}{guard.path}?key={key}", port, uvicorn.Server(config), listener)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from pandas import DataFrame
 from shiny import Inputs, reactive, render, ui
 
 from kinetics.errors import KineticsError
@@ -20,6 +21,7 @@ from kinetics.explore.figure_output import (
     words,
 )
 from kinetics.explore.input_values import Range, option_of, options_of, switch_of
+from kinetics.explore.outcome_chances import OutcomeChances, chance_table
 from kinetics.explore.target import Target
 from kinetics.explore.what_if import (
     LYMPHODEPLETION,
@@ -80,6 +82,7 @@ def what_if_panel(target: Target) -> Any:
         ),
         figure_output("assays"),
         ui.output_ui("what_if_table"),
+        ui.output_ui("what_if_chances"),
     ]
     layout = ui.layout_sidebar(ui.sidebar(*_sliders(target, model), width=310), *outputs)
     return ui.nav_panel("What if", layout, value="what_if")
@@ -197,8 +200,10 @@ def _course_of(input: Inputs, target: Target, model: Model, product: str) -> Cou
     )
 
 
-def serve_what_if(input: Inputs, target: Target, drawings: Drawings, what_if: WhatIf) -> Any:
-    """Serve the figures, the table and the files of the answers, once the equations are compiled.
+def serve_what_if(
+    input: Inputs, target: Target, drawings: Drawings, what_if: WhatIf, chances: OutcomeChances
+) -> Any:
+    """Serve the figures, the tables and the files of the answers, once the equations are compiled.
 
     Returns the reactive function of the sliders' choice.
     """
@@ -263,6 +268,7 @@ def serve_what_if(input: Inputs, target: Target, drawings: Drawings, what_if: Wh
             return words(str(error))
 
     _serve_text(what_if, answer, choice, outputs)
+    _serve_chances(chances, answer, choice)
     _serve_files(target, answer, choice)
     return choice
 
@@ -303,6 +309,44 @@ def _serve_text(what_if: WhatIf, answer: Any, choice: Any, outputs: Any) -> None
             ui.p(legend),
             class_="kinetics-wide",
         )
+
+
+def _serve_chances(chances: OutcomeChances, answer: Any, choice: Any) -> None:
+    """Serve the table of chances of DLT, CRS and response, or why there is none."""
+
+    @render.ui
+    def what_if_chances() -> Any:
+        if chances.why_not is None:
+            reactive.invalidate_later(1.0)
+            return ui.p("The chances of DLT, CRS and response are being computed.", class_="kinetics-status")
+        if chances.why_not:
+            return ui.p(f"{chances.why_not[0].upper()}{chances.why_not[1:]}.", class_="kinetics-status")
+        try:
+            table = chance_table(chances, answer(), choice())
+        except KineticsError:
+            return None
+        if table.empty:
+            words = "No chances of DLT, CRS and response: the regimen is without the product of the levels."
+            return ui.p(words, class_="kinetics-status")
+        return ui.div(*_chances(table), class_="kinetics-wide", id="chances")
+
+
+def _chances(table: DataFrame) -> Iterator[Any]:
+    """The table of chances, and what it stands on."""
+    head = ui.tags.tr(*map(ui.tags.th, ("Outcome", "Chance (90 % interval)", "Seen", "By")))
+    rows = []
+    for row in table.to_dict("records"):
+        interval = f"{100 * row['median']:.0f} % ({100 * row['lower']:.0f} to {100 * row['upper']:.0f})"
+        seen = f"{row['events']} of {row['n']}"
+        cells = (row["outcome"], interval, seen, str(row["by"]).replace("_", " "))
+        rows.append(ui.tags.tr(*map(ui.tags.td, cells)))
+    yield ui.tags.h6("Chance of an outcome under this regimen", class_="mt-3")
+    yield ui.tags.table(ui.tags.thead(head), ui.tags.tbody(*rows), class_="kinetics-table")
+    yield ui.p(
+        "The trial's outcomes regressed on exposure, with priors that are guesses and few patients: a chance "
+        "at a dose that nobody had is the prior's as much as theirs. The dose decision is the joint model's: "
+        "kinetics recommend."
+    )
 
 
 def _serve_files(target: Target, answer: Any, choice: Any) -> None:

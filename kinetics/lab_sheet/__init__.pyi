@@ -5,4 +5,4 @@ from .importing import (
     import_study as import_study,
     run_import as run_import,
 )
-from .questions import Question as Question
+from .questions import ALL as ALL, QUESTIONS as QUESTIONS, Question as Question

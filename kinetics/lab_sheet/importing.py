@@ -145,6 +145,9 @@ def run_import(
     left_out = [name for name, reading in read.items() if reading is None]
     if not readings:
         raise StudyError([_without_patients(grid) for grid in grids])
+    event_tables = [reading for reading in readings if _is_event_table(reading)]
+    if event_tables:
+        raise StudyError([_read_as_it_is(reading) for reading in event_tables])
     known = content.by_item
     made = interpret(readings, content, known, folder.name)
     known, made = _with_answers(readings, content, known, made, folder.name, answers=answers or {})
@@ -256,6 +259,18 @@ def _table(content: ImportFile, grid: Grid) -> dict[str, Any]:
 def _without_patients(grid: Grid) -> Problem:
     remedy = "name the column of patients `Patient` in the sheet"
     return Problem("no column of patients", remedy, file=f"{grid.file} [{grid.sheet}]")
+
+
+def _is_event_table(reading: SheetReading) -> bool:
+    """Whether a sheet is a NONMEM table: ID with EVID, or with DV and AMT."""
+    names = {name.strip().upper() for name in reading.header.names}
+    return "ID" in names and ("EVID" in names or {"DV", "AMT"} <= names)
+
+
+def _read_as_it_is(reading: SheetReading) -> Problem:
+    what = "a table with a row for each dose and record (ID, AMT, DV, EVID), not a lab's sheet"
+    remedy = f"it is read as it is: `kinetics validate {reading.grid.file}` says what it lacks"
+    return Problem(what, remedy, file=f"{reading.grid.file} [{reading.name}]")
 
 
 def _with_answers(

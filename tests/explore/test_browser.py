@@ -157,6 +157,31 @@ def test_time_on_study_response_and_provenance_are_there(visit):
     assert "Design guesses" in page.inner_text(".tab-pane.active")
 
 
+def test_a_sheet_is_opened_asks_its_questions_and_has_a_page_of_its_own(visit, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    sheet = tmp_path / "qpcr.csv"
+    sheet.write_text("Patient;D7;D14;M2\nP1;1 250;3,5E+05;ND\n")
+    page = visit.page
+    page.get_by_role("tab", name="Open a sheet").click()
+    page.set_input_files("#sheet", str(sheet))
+    page.wait_for_selector("#sheet_import")
+    keep_picture(page, "sheet")
+    for k, answer in enumerate(["copies/ug DNA", "not detected", "50", "car_t 1e8 cells"]):
+        page.fill(f"#sheet_{k}", answer)
+    page.locator("#sheet_name").focus()  # the last answer is sent when its field is left
+    page.wait_for_timeout(400)
+    page.click("#sheet_import")
+    page.wait_for_selector("#sheet_link")
+    assert (tmp_path / "data" / "qpcr" / "subjects.csv").exists()
+    with page.context.expect_page() as opened:
+        page.click("#sheet_link a")
+    other = opened.value
+    other.wait_for_selector("#course[data-drawn]")
+    assert other.title() == "qpcr: kinetics"
+    other.close()
+    page.get_by_role("tab", name="Kinetics").click()
+
+
 def test_nothing_was_asked_of_a_network_and_the_console_is_clean(visit):
     elsewhere = [u for u in visit.asked if not u.startswith(("http://127.0.0.1:", "data:", "blob:"))]
     assert elsewhere == []
