@@ -6,6 +6,7 @@ What figures share:
     records: the records of a study with their symbols, and lines at LLOQ and ULOQ
     many_points: which of very many points are drawn
     infusions: rows of symbols where infusions were given
+    parameter_names: what the parameters of a model are called
     grouping: subjects grouped by dose level, CRS grade or a covariate
     export: a figure as HTML, SVG, PDF or PNG
 

@@ -46,6 +46,7 @@ from .individual_predictions import plot_individual_predictions as plot_individu
 from .kaplan_meier import plot_kaplan_meier as plot_kaplan_meier
 from .loo import plot_pareto_k as plot_pareto_k
 from .organ_stack import plot_organ_stack as plot_organ_stack
+from .parameter_names import parameter_words as parameter_words
 from .persistence import (
     add_groups as add_groups,
     persistence_points as persistence_points,

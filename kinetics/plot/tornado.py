@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -13,12 +15,14 @@ from kinetics.errors import PlanError, Problem
 from kinetics.exposures import Tornado
 from kinetics.model import Model
 from kinetics.plot.frame import GREY, INK, PALETTE, dress, number_text, product_name, unit_text
+from kinetics.plot.parameter_names import parameter_words
 
 __all__ = ["plot_tornado"]
 
 # In pixels: the width of a letter beside a bar, and of the axis in a figure 1000 wide.
 _LETTER = 6.6
 _PLOT = 820.0
+_LINE = 24  # most letters in a line of a parameter's name
 _WIDE = 3.0  # the axis is logarithmic where the largest value is more than so many times the least
 
 
@@ -38,6 +42,7 @@ def plot_tornado(tornado: Tornado, quantity: str, *, most: int = 15) -> Figure:
     shown = moving.head(most).iloc[::-1]
     if not len(shown):
         raise PlanError(Problem(f"no parameter moves {quantity}", "ask for another quantity"))
+    shown = shown.assign(words=[_parameter_text(tornado.model, row) for row in shown.to_dict("records")])
     base = float(table["at_middle"].iloc[0])
     percent = 50 * (1 - tornado.level)
     values = shown[["at_low", "at_high"]].to_numpy(float)
@@ -51,11 +56,10 @@ def plot_tornado(tornado: Tornado, quantity: str, *, most: int = 15) -> Figure:
     title = words.partition(" of ")[0]
     figure.update_xaxes(title_text=f"{title} ({unit})" if unit else title)
     figure.update_xaxes(**_value_axis(shown, base, log=log))
-    figure.update_yaxes(title_text="Parameter", title_standoff=12)
     guesses = bool(shown["guess"].any())
     notes = [
         "Beside a bar: the parameter's values at its ends. One at a time, the others at their middle.",
-        f"Parameters by their names in the model file {tornado.model.name}; the quantity is {quantity}.",
+        f"In brackets: the name in the model file {tornado.model.name}; the quantity is {quantity}.",
     ]
     if len(moving) > len(shown):
         next_one = moving.iloc[len(shown)]
@@ -81,14 +85,25 @@ def plot_tornado(tornado: Tornado, quantity: str, *, most: int = 15) -> Figure:
         labels.append("SYNTHETIC DATA")
     if guesses:
         labels.append("DESIGN GUESSES")
-    subtitle = f"Each alone at its {percent:g} % and {100 - percent:g} %; line: all at the middle, "
+    subtitle = f"Each at its {percent:g} and {100 - percent:g} %; line, all at the middle: "
     subtitle += f"{number_text(base)} {unit}".rstrip()
-    height = 26 * len(shown) + 232 + 15 * len(notes)
+    row = 26 + 8 * (shown["words"].str.count("<br>").max())
+    height = row * len(shown) + 232 + 15 * len(notes)
     dress(figure, f"What moves {words}", subtitle, notes, labels, height=height, top=120, bottom=100)
     figure.update_xaxes(showgrid=False)  # no line runs through the values
     figure.update_yaxes(showgrid=False)
-    legend = {"orientation": "h", "x": 0, "y": 1 + 8 / (26 * len(shown) + 12), "yanchor": "bottom"}
-    return figure.update_layout(barmode="overlay", bargap=0.3, legend=legend, margin={"l": 150})
+    legend = {"orientation": "h", "x": 0, "y": 1 + 8 / (row * len(shown) + 12), "yanchor": "bottom"}
+    longest = max(len(line) for words in shown["words"] for line in words.split("<br>"))
+    margin = {"l": 24 + _LETTER * longest}
+    return figure.update_layout(barmode="overlay", bargap=0.3, legend=legend, margin=margin)
+
+
+def _parameter_text(model: Model, row: Mapping[Any, Any]) -> str:
+    """A parameter in words and its name in the model file, in lines; an asterisk marks a design guess."""
+    name = str(row["parameter"])
+    words = parameter_words(model, name)
+    text = words if words == name else f"{words} ({name})"
+    return "<br>".join(wrap(f"{text}{'*' if row['guess'] else ''}", _LINE))
 
 
 def _parameters(count: int, one: str, several: str) -> str:
@@ -132,7 +147,7 @@ def _add_bars(
     """
     at_end = shown[f"at_{end}"].to_numpy(float)
     at_other = shown[f"at_{other_end}"].to_numpy(float)
-    names = [f"{row['parameter']}{'*' if row['guess'] else ''}" for row in shown.to_dict("records")]
+    names = shown["words"].tolist()
     name = f"parameter at its {percent:g} %"
     figure.add_trace(
         Bar(

@@ -9,10 +9,17 @@ import pandas as pd
 
 from kinetics.checks import gof, loo, predictive_check, subgroups
 from kinetics.inference import Fit
-from kinetics.pages.fit_report.words import covariate_words, parameter_words, unit_words
+from kinetics.pages.fit_report.words import covariate_words, unit_words
 from kinetics.pages.page import Section, Table, add_figure, p_text
 from kinetics.plan import BoundAssay
-from kinetics.plot import number_text, plot_eta_covariates, plot_forest, plot_gof, plot_pareto_k
+from kinetics.plot import (
+    number_text,
+    parameter_words,
+    plot_eta_covariates,
+    plot_forest,
+    plot_gof,
+    plot_pareto_k,
+)
 
 __all__ = ["assessment_section", "covariate_section"]
 

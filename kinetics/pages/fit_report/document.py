@@ -28,7 +28,6 @@ from kinetics.pages.fit_report.summaries import dose_summary, glance_of
 from kinetics.pages.fit_report.words import (
     assay_words,
     cycle_words,
-    parameter_words,
     place_words,
     product_words,
     site_words,
@@ -40,6 +39,7 @@ from kinetics.plot import (
     analyte_text,
     dose_exposure_figures,
     number_text,
+    parameter_words,
     plot_individual_fits,
     plot_persistence,
     plot_population,

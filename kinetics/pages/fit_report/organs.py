@@ -8,9 +8,9 @@ from plotly.graph_objects import Figure
 from kinetics.exposures import biodistribution, biodistribution_summary, site_curves, site_shares
 from kinetics.inference import Fit
 from kinetics.model import Model
-from kinetics.pages.fit_report.words import parameter_words, product_words, unit_words
+from kinetics.pages.fit_report.words import product_words, unit_words
 from kinetics.pages.page import Section, Table, add_figure
-from kinetics.plot import plot_biodistribution, plot_body_map, plot_organ_stack
+from kinetics.plot import parameter_words, plot_biodistribution, plot_body_map, plot_organ_stack
 from kinetics.prediction import DRAWS
 
 __all__ = ["biodistribution_section", "organ_figures"]
