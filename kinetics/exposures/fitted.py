@@ -104,7 +104,10 @@ def exposure_summary(table: DataFrame, *, level: float = 0.9) -> DataFrame:
 
 
 def _spans(fit: Fit, window: float) -> Iterator[_Span]:
-    """The whole course, then each cycle; a subject without a cycle has length 0 in it."""
+    """The whole course, then each cycle; a subject without a cycle has length 0 in it.
+
+    A subject without a record, as one who died before the first sample, is followed for the window.
+    """
     subjects = fit.bound.subjects
     doses = fit.study.doses
     if fit.bound.plan.products is not None:
@@ -112,14 +115,14 @@ def _spans(fit: Fit, window: float) -> Iterator[_Span]:
     last = fit.study.observations.groupby("subject")["time"].max().reindex(subjects).to_numpy(float)
     starts = doses.groupby(["subject", "cycle"])["time"].min().unstack().reindex(subjects)
     first = starts.min(axis=1).to_numpy(float)
-    yield _Span("course", first, np.where(np.isnan(first), 0.0, np.maximum(last - first, window)))
+    yield _Span("course", first, np.where(np.isnan(first), 0.0, np.fmax(last - first, window)))
     cycles = list(starts.columns)
     for i, cycle in enumerate(cycles):
         start = starts[cycle].to_numpy(float)
         next_start = np.full_like(start, np.nan)
         if i + 1 < len(cycles):
             next_start = starts[cycles[i + 1 :]].min(axis=1).to_numpy(float)
-        end = np.where(np.isnan(next_start), np.maximum(last, start + window), next_start)
+        end = np.where(np.isnan(next_start), np.fmax(last, start + window), next_start)
         yield _Span(str(cycle), start, np.where(np.isnan(start), 0.0, end - start))
 
 

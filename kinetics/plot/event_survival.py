@@ -79,7 +79,7 @@ def plot_event_survival(fit: Fit, name: str, *, draws: int = 200) -> Figure:
         figure,
         fit.study,
         title=f"{name.replace('_', ' ')}: predicted and seen",
-        subtitle="lines: mean survival of the fit's patients with its 90 % interval; dotted: Kaplan-Meier",
+        subtitle="mean of the patients with 90 % interval; dotted: Kaplan-Meier",
         notes=_ratio_notes(fit, name),
         fit=fit,
         height=480,

@@ -82,7 +82,7 @@ def plot_grades(fit: Fit, name: str, *, draws: int = 200) -> Figure:
         figure,
         fit.study,
         title=f"{fit.study.analytes[grades.spec.analyte].label}: predicted and seen",
-        subtitle="lines: the fit's own patients on their own days, with the 90 % interval of the mean",
+        subtitle="the patients of the fit on their days; band: 90 % of the mean",
         notes=notes,
         fit=fit,
         height=480,
