@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import kinetics as kn
 from docs.generate.layers import sentence
@@ -85,16 +86,37 @@ def reference_pages() -> dict[str, str]:
 def _page(layer: str, names: Iterable[str]) -> str:
     parts = [f"# kinetics.{layer}\n", f"{sentence(layer)}\n"]
     for name in names:
-        directive = _directive(name)
+        value = _value(name)
+        if isinstance(value, dict):
+            parts.append(_dictionary(name, value))
+            continue
+        directive = _directive(value)
         members = "\n   :members:" if directive in ("autoclass", "autoexception") else ""
         parts.append(f"```{{eval-rst}}\n.. {directive}:: {name}{members}\n```\n")
     return "\n".join(parts)
 
 
-def _directive(name: str) -> str:
-    """The directive of Sphinx's autodoc that shows a public name."""
+def _value(name: str) -> Any:
+    """The object of a dotted name."""
     module, _, short_name = name.rpartition(".")
-    value = getattr(importlib.import_module(module), short_name)
+    return getattr(importlib.import_module(module), short_name)
+
+
+def _dictionary(name: str, entries: Mapping[str, Any]) -> str:
+    """A dictionary of the public names: a row for each key, with its title and its source."""
+    rows = ["| key | what it is |", "|---|---|"]
+    for key, entry in entries.items():
+        if isinstance(entry, tuple):
+            words = str(entry[0])
+        else:
+            words = f"{entry.title} ({entry.source})"
+        rows.append(f"| `{key}` | {words.replace('|', '/')} |")
+    table = "\n".join(rows)
+    return f"```{{eval-rst}}\n.. py:data:: {name}\n```\n\n{table}\n"
+
+
+def _directive(value: Any) -> str:
+    """The directive of Sphinx's autodoc that shows a public object."""
     if inspect.isclass(value):
         return "autoexception" if issubclass(value, BaseException) else "autoclass"
     return "autofunction" if callable(value) else "autodata"

@@ -12,7 +12,8 @@ from xarray import Dataset, DataTree
 import kinetics as kn
 from kinetics.exposures.fitted import curve_exposure
 from kinetics.plan.binding import bind
-from kinetics.plan.plan import plan_of
+from kinetics.plan.plan import plan_of, read_plan
+from tests.support.fits import prior_fit
 
 AUC_STEIN = 171_774.5  # golden T1: AUC0-28d of the typical curve of stein_2019
 
@@ -134,3 +135,15 @@ def test_summary_has_quantiles_of_every_number_and_bad_windows_are_refused(fake_
     with pytest.raises(kn.errors.FitError, match="choose 'cycle', 'course' or 'both'"):
         kn.exposure(fake_fit, by="arm")
     assert Path(fake_fit.study.path).is_dir()
+
+
+def test_a_subject_without_a_record_is_followed_for_the_window() -> None:
+    """Some died on day 0.15, before the first sample: their exposure is that of their curve."""
+    fit = prior_fit(read_plan("ogasawara_2021__synthetic_cart_survival_60"), draws=2)
+    sampled = set(fit.study.observations["subject"])
+    without = [subject for subject in fit.bound.subjects if subject not in sampled]
+    assert without
+    table = kn.exposure(fit, draws=2, by="course")
+    of_them = table[table["subject"].isin(without)]
+    assert len(of_them) == 2 * len(without)
+    assert np.isfinite(of_them["auc_0_28d"]).all()
