@@ -1,5 +1,5 @@
 """Is the effect of exposure on survival found again?
-`python -m bench.joint_survival [trials] [folder] [processes]`
+`python -m bench.joint_survival [trials] [folder] [processes] [first seed]`
 
 SYNTHETIC trials of 60 patients: CAR-T copies by the closed form `ogasawara_2021`, sampled on planned days up
 to the event, and an event whose hazard follows the true curve. Two links: the running peak and the current
@@ -38,7 +38,7 @@ from kinetics.study import Study, read_study
 MADE = Path(__file__).parents[1] / "data" / "synthetic_cart_survival_60"
 SCRIPT = run_source(MADE / "make.py", "make_survival_trial")
 CASES = tuple(SCRIPT.SLOPES)
-FIRST = 1000  # the trials' seeds from here on
+FIRST = 1000  # the trials' seeds from here on, by default
 Z90 = norm.ppf(0.95)
 
 
@@ -179,9 +179,9 @@ def counted(tables: list[pd.DataFrame]) -> pd.DataFrame:
     return table.reset_index()
 
 
-def main(trials: int, folder: Path, processes: int) -> None:
+def main(trials: int, folder: Path, processes: int, first: int) -> None:
     cases = [case for _ in range(trials) for case in CASES]
-    seeds = [FIRST + k for k in range(trials) for _ in CASES]
+    seeds = [first + k for k in range(trials) for _ in CASES]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         table = counted(list(pool.map(done, cases, seeds, repeat(folder))))
     print(table.round(3).to_string(index=False))
@@ -189,9 +189,10 @@ def main(trials: int, folder: Path, processes: int) -> None:
         {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()}
         for row in table.to_dict("records")
     ]
-    write_atomic(
-        Path(__file__).with_suffix(".json"), json.dumps({"trials": trials, "rows": rows}, indent=1) + "\n"
-    )
+    record = Path(__file__).with_suffix(".json")
+    recorded = json.loads(record.read_text()) if record.exists() else {}
+    recorded[f"seeds from {first}"] = {"trials": trials, "rows": rows}
+    write_atomic(record, json.dumps(recorded, indent=1) + "\n")
 
 
 if __name__ == "__main__":
@@ -200,4 +201,5 @@ if __name__ == "__main__":
         int(arguments[0]) if arguments else 100,
         Path(arguments[1]) if len(arguments) > 1 else Path("runs") / "joint_survival",
         int(arguments[2]) if len(arguments) > 2 else 2,
+        int(arguments[3]) if len(arguments) > 3 else FIRST,
     )
