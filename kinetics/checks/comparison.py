@@ -97,11 +97,11 @@ def compare(
     """
     named = _named(fits)
     _refuse_other_data(named)
+    _refuse_other_records(named, with_outcomes=by == "subject")
     correlated = {analyte for fit in named.values() if fit.bound.pair for analyte in fit.bound.pair.analytes}
     loos = {}
     for name, fit in named.items():
         loos[name] = loo(fit, by, draws=draws, points=points, seed=seed, together=correlated)
-    _refuse_other_records(named)
 
     # the elpd of every unit, the fits in the order of their elpd
     order = sorted(named, key=lambda name: -loos[name].elpd)
@@ -212,14 +212,18 @@ def _refuse_other_data(fits: Mapping[str, Fit]) -> None:
             )
 
 
-def _refuse_other_records(fits: Mapping[str, Fit]) -> None:
+def _refuse_other_records(fits: Mapping[str, Fit], *, with_outcomes: bool) -> None:
     """InputError where a fit uses other records of an analyte than the first: the left-out units have to be
-    the same, and a subject has to have the same records in each.
+    the same, and a subject has to have the same records in each; `with_outcomes`, the same events and grades.
     """
+
+    def used(fit: Fit) -> dict[str, set[tuple[str, float]]]:
+        return _records_used(fit) | (_outcomes_used(fit) if with_outcomes else {})
+
     first, *others = fits
-    first_records = _records_used(fits[first])
+    first_records = used(fits[first])
     for name in others:
-        records = _records_used(fits[name])
+        records = used(fits[name])
         for analyte in sorted({*first_records, *records}):
             a = first_records.get(analyte, set())
             b = records.get(analyte, set())
@@ -227,6 +231,8 @@ def _refuse_other_records(fits: Mapping[str, Fit]) -> None:
                 remedy = (
                     f"observe the same analytes with the same below_lloq in both (only in one: {_few(a ^ b)})"
                 )
+                if analyte.startswith(("the event ", "the grades ")):
+                    remedy = "fit the same events and grades in both, or compare by observation"
                 what = (
                     f"{first} uses {len(a)} records of {analyte}, {name} {len(b)}: "
                     "their elpd cannot be compared"
@@ -243,6 +249,20 @@ def _records_used(fit: Fit) -> dict[str, set[tuple[str, float]]]:
         masks = records[2:]  # measured, left, right, interval
         entering = np.argwhere(np.any([np.asarray(m) for m in masks], axis=0))
         used[analyte] = {(bound.subjects[i], float(time[i, j])) for i, j in entering}
+    return used
+
+
+def _outcomes_used(fit: Fit) -> dict[str, set[tuple[str, float]]]:
+    """Event or grades -> the (subject, study day) of every time and grade that enters the likelihood."""
+    bound = fit.bound
+    used = {}
+    for event in bound.events:
+        times = bound.data.event_times[event.name]
+        counted = np.flatnonzero(np.asarray(times.counted))
+        used[f"the event {event.name}"] = {(bound.subjects[i], float(times.end[i])) for i in counted}
+    for grades in bound.grades:
+        records = fit.study.observed(grades.spec.analyte)
+        used[f"the grades {grades.name}"] = set(zip(records["subject"], records["time"], strict=True))
     return used
 
 

@@ -145,7 +145,9 @@ def predicted_log_likelihoods(
 def subject_log_likelihoods(
     fit: Fit, *, marginal: bool = True, points: int = 256, draws: int | None = 500, seed: int = 0
 ) -> Pointwise:
-    """The log-likelihood of all records of each subject; subjects without a record are left out.
+    """The log-likelihood of all records of each subject, with its times to events and its grades.
+
+    Subjects without any of them are left out.
 
     If `marginal`, the likelihood is integrated over the random effects at `points` points, which `seed`
     places. Otherwise it is conditional on the subject's own random effects. At most `draws` draws of each
@@ -155,7 +157,9 @@ def subject_log_likelihoods(
     data = fit.bound.data
     sites = _sites(fit, draws)
     counts = sum(np.asarray(recorded(r)).sum(axis=1) for r in data.observations.assays.values())
-    rows = np.flatnonzero(counts)
+    outcomes = sum(np.asarray(times.counted).astype(int) for times in data.event_times.values())
+    outcomes = outcomes + sum(np.asarray(grades.recorded).sum(axis=1) for grades in data.grades.values())
+    rows = np.flatnonzero(counts + outcomes)
     names = [bound.subjects[i] for i in rows]
     units = DataFrame({"subject": names, "records": np.asarray(counts)[rows]})
     if marginal and bound.hierarchy.vary:

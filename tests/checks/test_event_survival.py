@@ -11,11 +11,13 @@ from pandas import DataFrame
 import kinetics as kn
 from bench.joint_survival import counted, made, naive, plan, truth
 from kinetics.checks import event_data, hazard_ratios, predicted_survival
+from kinetics.checks.log_likelihoods import subject_log_likelihoods
 from kinetics.errors import FitError, InputError
 from kinetics.inference import Fit
 from kinetics.outcomes import kaplan_meier
-from kinetics.plan import plan_of
+from kinetics.plan import plan_of, read_plan
 from kinetics.plot import plot_event_survival
+from tests.support.fits import prior_fit
 
 CASE = "log_peak"
 
@@ -90,3 +92,23 @@ def test_calibration_refuses_what_it_does_not_simulate(fit: Fit, tmp_path: Path)
     content = plan(CASE) | {"method": "nuts", "data": str(fit.study.path)}
     with pytest.raises(FitError, match="sbc simulates records only: leave `time_to_event`"):
         kn.checks.sbc(plan_of(content), folder=tmp_path / "sbc", replicates=2)
+
+
+def test_subjects_are_compared_only_where_the_same_events_enter() -> None:
+    plan = read_plan("ogasawara_2021__synthetic_cart_survival_60")
+    with_events = prior_fit(plan, draws=4)
+    content = {k: v for k, v in plan.resolved().items() if k not in ("time_to_event", "graded")}
+    without = prior_fit(plan_of(content | {"name": "cells"}), draws=4)
+    with pytest.raises(InputError, match="uses 60 records of the event pfs, cells 0"):
+        kn.compare([with_events, without], by="subject", points=8)
+
+
+def test_a_subject_with_an_event_and_no_record_counts() -> None:
+    fit = prior_fit(read_plan("ogasawara_2021__synthetic_cart_survival_60"), draws=4)
+    sampled = set(fit.study.observed("car_copies")["subject"])
+    without = [subject for subject in fit.bound.subjects if subject not in sampled]
+    assert without
+    pointwise = subject_log_likelihoods(fit, points=8, draws=2)
+    assert set(pointwise.units["subject"]) == set(fit.bound.subjects)
+    of_them = pointwise.units["subject"].isin(without).to_numpy()
+    assert (pointwise.values[..., of_them] != 0).all()
