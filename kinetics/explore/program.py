@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from threading import Lock, Thread
+from time import monotonic
 from typing import Any
 
 import jax
@@ -54,6 +55,7 @@ class Program:
         self.solver = replace(base, rtol=max(base.rtol, _RTOL), atol=max(base.atol, _RTOL))
         self._lock = Lock()
         self._failed = ""
+        self._begun: float | None = None
         self._ready = False
         self._run: Callable[..., dict[str, Any]] = jax.jit(self._solve)
 
@@ -71,8 +73,15 @@ class Program:
         """Why the solve could not be compiled; "" if it was compiled or not tried yet."""
         return self._failed
 
+    @property
+    def compiling_for(self) -> float:
+        """The seconds since the compilation began; 0 before."""
+        return 0.0 if self._begun is None else monotonic() - self._begun
+
     def warm(self, theta: Lanes) -> Thread:
         """Start a thread that compiles, by a solve with `theta` and no dose, and return it."""
+
+        self._begun = monotonic()
 
         def compile_solve() -> None:
             try:

@@ -229,8 +229,10 @@ def serve_what_if(
             raise KineticsError(f"The equations could not be compiled: {program.failed}")
         if not program.ready:
             reactive.invalidate_later(0.5)
+            seconds = program.compiling_for
             raise KineticsError(
-                "The equations are being compiled, once: ten seconds, or minutes on a busy machine."
+                "The equations are being compiled, once: usually ten seconds to a minute, "
+                f"{seconds:.0f} s so far."
             )
         return what_if.answer(choice(), compare=is_compared())
 

@@ -18,11 +18,12 @@ from kinetics.plot.frame import (
     PALETTE,
     SHARED,
     analyte_label,
-    analyte_title,
+    analyte_text,
     finish,
     log_range,
     number_text,
     time_title,
+    unit_text,
     value_axis,
 )
 from kinetics.plot.grouping import group_subjects, groupings
@@ -38,9 +39,11 @@ from kinetics.plot.records import (
     zero_note,
 )
 from kinetics.prediction import individual_curves
+from kinetics.study import Study
 
 __all__ = ["plot_individual_fits"]
 
+_LIFT = 0.035  # of the height of a panel, to the middle of a symbol on its lower axis
 _KEY = {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "font": {"size": 12}}
 
 
@@ -85,21 +88,31 @@ def plot_individual_fits(
         horizontal_spacing=0.018,
         vertical_spacing=min(0.07, 0.25 / rows),
         x_title=time_title(study),
-        y_title=analyte_title(study, analyte),
+        y_title=_value_title(study, analyte),
     )
     for k, subject in enumerate(chosen):
         where = {"row": k // columns + 1, "col": k % columns + 1}
-        _add_subject(figure, fit, subject, drawn, curves, floor=span[0], first=k == 0, **where)
+        _add_subject(figure, fit, subject, drawn, curves, span=span, log=log, first=k == 0, **where)
     figure.update_annotations(font_size=13)
-    figure.update_annotations(selector={"textangle": -90}, xshift=-60)
+    figure.update_annotations(selector={"textangle": -90}, xshift=-72)
     figure.update_yaxes(**value_axis(span, log=log))
     _show_days(figure, len(chosen), columns)
     figure.update_layout(legend=_KEY)
     add_symbol_key(figure, list(drawn["kind"]))
     title = f"{analyte_label(study.analytes[analyte])}: the fit of each subject"
     height = 190 * rows + 230
-    finish(figure, study, title=title, notes=zero_note(drawn), fit=fit, height=height, top=134, bottom=104)
-    figure.update_layout(legend_y=1 + 26 / (height - 238))
+    finish(
+        figure,
+        study,
+        title=title,
+        subtitle=analyte_text(study.analytes[analyte]),
+        notes=zero_note(drawn),
+        fit=fit,
+        height=height,
+        top=134,
+        bottom=104,
+    )
+    figure.update_layout(legend_y=1 + 26 / (height - 238), margin_l=104)
     return figure
 
 
@@ -134,11 +147,13 @@ def _add_subject(
     drawn: DataFrame,
     curves: DataFrame,
     *,
-    floor: float,
+    span: tuple[float, float],
+    log: bool,
     first: bool,
     **where: Any,
 ) -> None:
     """Draw the panel of one subject; the traces of the first panel are in the legend."""
+    floor = span[0]
     zero = first_dose(fit.study)[subject]
     curve = rows_where(curves, "subject", subject)
     curve = curve.assign(time=curve["time"] - zero)
@@ -147,15 +162,30 @@ def _add_subject(
     add_band(figure, curve, "q25", "q75", opacity=0.4, name="50 %", **style)
     add_curve(figure, curve, "q50", name="median", **style)
     add_limits(figure, fit.study, str(curve["analyte"].iloc[0]), time_ends(curve), show=first, **where)
-    _add_doses(figure, fit, subject, zero, floor, first=first, **where)
+    _add_doses(figure, fit, subject, zero, _just_above(span, log=log), first=first, **where)
     records = rows_where(drawn, "subject", subject)
     add_records(figure, records, INK, meta={"role": "records", "subject": subject}, **where)
 
 
+def _value_title(study: Study, analyte: str) -> str:
+    """The title of the value axis: label and unit alone, as it stands beside several small panels."""
+    label = analyte_label(study.analytes[analyte])
+    unit = unit_text(study.analytes[analyte].unit)
+    return f"{label} ({unit})" if unit else label
+
+
+def _just_above(span: tuple[float, float], *, log: bool) -> float:
+    """The value at which a symbol stands on the lower axis, and not half below it."""
+    low, high = span
+    if log:
+        return low * (high / low) ** _LIFT
+    return low + _LIFT * (high - low)
+
+
 def _add_doses(
-    figure: Figure, fit: Fit, subject: str, zero: float, floor: float, *, first: bool, **where: Any
+    figure: Figure, fit: Fit, subject: str, zero: float, height: float, *, first: bool, **where: Any
 ) -> None:
-    """Draw the doses of a subject as triangles at the floor; `zero` is the study day of its first dose."""
+    """Draw the doses of a subject as triangles at `height`; `zero` is the study day of its first dose."""
     doses = rows_where(fit.study.doses, "subject", subject)
     text = []
     for dose in doses.to_dict("records"):
@@ -166,7 +196,7 @@ def _add_doses(
     figure.add_trace(
         Scatter(
             x=doses["time"] - zero,
-            y=[1.01 * floor] * len(doses),
+            y=[height] * len(doses),
             mode="markers",
             text=text,
             hoverinfo="text",

@@ -87,7 +87,11 @@ def test_axes_have_units(kind):
     axes = [v.get("title", {}).get("text") for k, v in layout.items() if k.startswith(("xaxis", "yaxis"))]
     titles = [*axes, *(a["text"] for a in layout["annotations"])]
     assert "Time since first infusion (days)" in titles
-    assert "CAR transgene, qPCR in blood (copies/µg DNA)" in titles
+    if kind == "individual":  # beside its small panels the assay would not fit: it is in the subtitle
+        assert "CAR transgene (copies/µg DNA)" in titles
+        assert any("CAR transgene, qPCR in blood" in str(title) for title in titles)
+    else:
+        assert "CAR transgene, qPCR in blood (copies/µg DNA)" in titles
 
 
 @pytest.mark.parametrize("kind", ["persistence", "individual", "population", "vpc"])
