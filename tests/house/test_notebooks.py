@@ -166,8 +166,10 @@ def test_the_notebook_fails_where_the_artery_and_the_vein_are_exchanged(
 
 
 def test_the_study_that_a_notebook_writes_names_its_assay_and_site() -> None:
-    said = " ".join(map(words, figures(ROOT / "notebooks" / "6_write_your_own_model.py")))
-    assert "CAR-NK cells, flow in blood (cells/µL)" in said
+    drawn = figures(ROOT / "notebooks" / "6_write_your_own_model.py")
+    subtitles = [(figure.to_dict()["layout"]["title"].get("subtitle") or {}).get("text") for figure in drawn]
+    assert "CAR-NK cells, flow in blood" in subtitles
+    assert "CAR-NK cells (cells/µL)" in " ".join(map(words, drawn))
 
 
 def test_without_the_real_data_the_notebook_of_cytokines_says_so_first_and_how_to_get_them() -> None:
