@@ -33,7 +33,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 python_maximum_signature_line_length = 88
 smartquotes = False
-autodoc_default_options = {"exclude-members": "model_config, model_post_init"}
+autodoc_default_options = {"exclude-members": "model_config, model_post_init, refusal"}
 toc_object_entries_show_parents = "hide"
 
 
@@ -41,6 +41,12 @@ def setup(app: Any) -> None:
     """Docstrings are prose with `code` and indented equations; Sphinx wants its own markup."""
     app.connect("autodoc-process-docstring", _rewrite)
     app.connect("autodoc-process-signature", _shorten)
+    app.connect("autodoc-skip-member", _skip)
+
+
+def _skip(app: Any, what: str, name: str, value: Any, skip: bool, options: Any) -> bool | None:
+    """Leave out the fields of a named tuple: Python's own words on them are "Alias for field number 0"."""
+    return True if (inspect.getdoc(value) or "").startswith("Alias for field number") else None
 
 
 def _rewrite(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
