@@ -80,15 +80,11 @@ def event_times(
     end = np.where(counted, end, 1.0)
     begin = np.where(counted, begin, 0.0)
     last = end if landmark is None else np.full_like(end, landmark)
-    edges = np.minimum(interval_edges(float(np.max(last, initial=1.0))), last[:, None])
-    lower = np.minimum(np.maximum(edges[:, :-1], begin[:, None]), end[:, None])
-    upper = np.maximum(edges[:, 1:], lower)
-    if landmark is not None:  # the link stays what it is at the landmark: one interval
-        lower = np.zeros_like(edges[:, :-1])
-        upper = np.zeros_like(lower)
-        lower[:, 0] = begin
-        upper[:, 0] = end
-    middles = 0.5 * (edges[:, :-1] + edges[:, 1:])
+    edges = interval_edges(max(float(np.max(end, initial=1.0)), float(np.max(last, initial=1.0))))
+    lower = np.minimum(np.maximum(edges[:-1], begin[:, None]), end[:, None])
+    upper = np.maximum(np.minimum(edges[1:], end[:, None]), lower)
+    until_last = np.minimum(edges, last[:, None])
+    middles = 0.5 * (until_last[:, :-1] + until_last[:, 1:])
     return EventTimes(
         time=np.concatenate([np.zeros_like(last)[:, None], middles, last[:, None]], axis=1),
         lower=lower,

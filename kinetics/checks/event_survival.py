@@ -50,9 +50,6 @@ def event_data(fit: Fit, name: str) -> DataFrame:
         "event": np.asarray(times.happened)[counted],
         "entry": np.asarray(times.lower)[counted, 0],
     }
-    if event.spec.landmark is None and event.spec.entry is not None:
-        at_risk = np.where(np.asarray(times.upper) > np.asarray(times.lower), np.asarray(times.lower), np.inf)
-        table["entry"] = at_risk.min(axis=1)[counted]
     return DataFrame(table)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from kinetics.errors import KineticsError, Problem, StudyError
@@ -35,7 +35,7 @@ class OpenedSheet:
     folder: Path | None = None
     proposal: str = ""
     questions: tuple[Question, ...] = ()
-    problems: tuple[str, ...] = field(default=())
+    problems: tuple[str, ...] = ()
 
 
 def kept_upload(upload: Path, name: str, folder: Path) -> Path:

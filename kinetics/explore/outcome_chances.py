@@ -60,6 +60,8 @@ class OutcomeChances:
         try:
             outcomes = subject_outcomes(self.fit.study, protocol)
             outputs = _outputs(self.fit)
+            if not outputs:
+                return "no chances of DLT, CRS and response: new patients have none of the fit's exposures"
             exposures = exposures_as_dosed(self.fit, protocol, draws=_DRAWS).only(outputs)
             by_outcome = regressions(outcomes, exposures, self.fit.bound.plan.seed)
         except KineticsError as error:
@@ -110,7 +112,7 @@ def chance_table(chances: OutcomeChances, answer: Answer, choice: Choice) -> Dat
         of_output = numbers[numbers["output"] == output][number].to_numpy(float)
         if len(of_output):
             x[name] = np.broadcast_to(np.maximum(of_output, 1e-300), (_DRAWS, len(of_output)))
-    patients = len(next(iter(x.values())).T)
+    patients = next(iter(x.values())).shape[1]
     x["dose"] = np.full((_DRAWS, patients), course.cells_per_kg / course.split)
     rows = []
     for outcome, grade, words in _ASKED:

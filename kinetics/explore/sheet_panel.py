@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,9 @@ def serve_sheet(input: Inputs, session: Session, open_page: OpenPage) -> None:
 
     async def read(name: str) -> None:
         result = await asyncio.to_thread(opened_sheet, state["file"], name, state["answers"])
+        former = opened()
+        if former is not None and result.study is None and not result.questions:
+            result = replace(result, questions=former.questions)  # an answer that was not read is asked again
         if result.study is not None and state["pages"] >= MOST_PAGES:
             result = OpenedSheet(problems=(f"{MOST_PAGES} studies are open: open this page anew for more",))
         elif result.study is not None:
@@ -66,6 +70,7 @@ def serve_sheet(input: Inputs, session: Session, open_page: OpenPage) -> None:
         if not uploads:
             return
         address.set("")
+        opened.set(None)
         state["answers"] = {}
         try:
             upload = uploads[0]
@@ -98,7 +103,7 @@ def serve_sheet(input: Inputs, session: Session, open_page: OpenPage) -> None:
         with reactive.isolate():
             if "sheet_name" in input and isinstance(input.sheet_name(), str):
                 name = input.sheet_name() or name
-        return ui.TagList(*_answer(result, address(), name))
+        return ui.TagList(*_answer(result, address(), name, state["answers"]))
 
 
 def _study_name(file: Path) -> str:
@@ -119,7 +124,9 @@ def _problems(result: OpenedSheet) -> Any:
     return ui.div(ui.tags.ul(*items), class_="kinetics-caution", id="sheet_problems")
 
 
-def _answer(result: OpenedSheet, address: str, name: str) -> Iterator[Any]:
+def _answer(
+    result: OpenedSheet, address: str, name: str, answers: Mapping[str, Mapping[str, str]]
+) -> Iterator[Any]:
     """What is shown of a file: the link to its page, or its problems and questions; and how it is read."""
     if result.study is not None:
         link = ui.tags.a(
@@ -134,7 +141,8 @@ def _answer(result: OpenedSheet, address: str, name: str) -> Iterator[Any]:
         yield ui.h5("What no sheet says", class_="mt-3")
         first = 0
         for question in result.questions:
-            yield ui.div(*_fields(first, question), class_="kinetics-question")
+            fields = _fields(first, question, answers.get(question.key, {}))
+            yield ui.div(*fields, class_="kinetics-question")
             first += len(question.items)
     if result.study is None:
         yield ui.input_text("sheet_name", "Name of the study: data/NAME", name)
@@ -144,14 +152,16 @@ def _answer(result: OpenedSheet, address: str, name: str) -> Iterator[Any]:
         yield ui.tags.pre(result.proposal)
 
 
-def _fields(first: int, question: Question) -> Iterator[Any]:
-    """A question, what may be answered, and an input for each of its items with the proposal in it.
+def _fields(first: int, question: Question, answers: Mapping[str, str]) -> Iterator[Any]:
+    """A question, what may be answered, and an input for each of its items.
 
-    `first` is the number of its first item among all that are asked.
+    In the input is the answer so far, else the proposal. `first` is the number of the question's first item
+    among all that are asked.
     """
     yield ui.p(ui.tags.b(question.text), class_="mb-0")
     yield ui.p(question.choices or QUESTIONS[question.key][1], class_="kinetics-status mb-1")
     for k, item in enumerate(question.items, start=first):
         where = re.sub(r"\s+", " ", item.where).strip()
         label = where if item.name == ALL else f"{item.name} ({where})" if where else item.name
-        yield ui.input_text(f"sheet_{k}", label, item.proposal or "", width="100%")
+        text = answers.get(item.name) or item.proposal or ""
+        yield ui.input_text(f"sheet_{k}", label, text, width="100%")

@@ -3,6 +3,7 @@
 - `plan`: reads a TOML and holds all its keys (`FitPlan`, and `FitKeys` for the keywords of `kinetics.fit`).
 - `tables`: the tables in it, each checked by itself. An unknown key is refused by `kinetics.toml.Spec`, their
   common form.
+- `outcome_tables`: those of times to events and of grades.
 - `problems`: what a plan asks that its model and study cannot give.
 - `covariate_columns`: the design columns of covariates and of allometry.
 - `events`: the columns of a time to an event, and the event as the density has it.

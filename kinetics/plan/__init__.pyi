@@ -10,6 +10,7 @@ from .binding import (
 from .events import BoundEvent as BoundEvent, covariate_sum as covariate_sum
 from .grades import BoundGrades as BoundGrades
 from .new_subjects import bind_new_subjects as bind_new_subjects
+from .outcome_tables import Graded as Graded, TimeToEvent as TimeToEvent
 from .plan import (
     FitKeys as FitKeys,
     FitPlan as FitPlan,
@@ -24,7 +25,6 @@ from .tables import (
     Covariate as Covariate,
     Effects as Effects,
     Expect as Expect,
-    Graded as Graded,
     HoldOut as HoldOut,
     ImagingSpec as ImagingSpec,
     Method as Method,
@@ -34,5 +34,4 @@ from .tables import (
     Sampler as Sampler,
     ShrinkageSpec as ShrinkageSpec,
     SolverSpec as SolverSpec,
-    TimeToEvent as TimeToEvent,
 )

@@ -24,8 +24,8 @@ from kinetics.assay import (
 from kinetics.errors import Problem, did_you_mean
 from kinetics.model import Model, Prior
 from kinetics.plan.covariate_columns import outcome_columns
+from kinetics.plan.outcome_tables import Graded, TimeToEvent
 from kinetics.plan.plan import FitPlan
-from kinetics.plan.tables import Graded, TimeToEvent
 from kinetics.population import Effect
 from kinetics.study import Study
 from kinetics.units import UnitError, convert

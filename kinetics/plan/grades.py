@@ -16,8 +16,8 @@ from kinetics.errors import Problem, did_you_mean
 from kinetics.model import Model, Prior
 from kinetics.plan.covariate_columns import outcome_columns
 from kinetics.plan.events import covariate_sum, linked
+from kinetics.plan.outcome_tables import Graded
 from kinetics.plan.plan import FitPlan
-from kinetics.plan.tables import Graded
 from kinetics.population import Effect
 from kinetics.study import Study
 

@@ -20,13 +20,13 @@ from kinetics.arguments import require
 from kinetics.errors import PlanError, Problem, did_you_mean
 from kinetics.files import not_a_name
 from kinetics.library import find, is_bare, names
+from kinetics.plan.outcome_tables import Graded, TimeToEvent
 from kinetics.plan.tables import (
     Allometry,
     Correlated,
     Covariate,
     Effects,
     Expect,
-    Graded,
     HoldOut,
     Method,
     Mixture,
@@ -35,7 +35,6 @@ from kinetics.plan.tables import (
     Sampler,
     ShrinkageSpec,
     SolverSpec,
-    TimeToEvent,
     of_a_deviation,
 )
 from kinetics.streams import LARGEST_SEED

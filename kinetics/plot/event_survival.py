@@ -9,7 +9,8 @@ from kinetics.arguments import require
 from kinetics.checks import event_data, hazard_ratios, predicted_survival
 from kinetics.inference import Fit
 from kinetics.outcomes import kaplan_meier
-from kinetics.plot.frame import INK, PALETTE, faint, finish, number_text
+from kinetics.plot.bands import add_band, add_curve
+from kinetics.plot.frame import INK, PALETTE, finish, number_text
 
 __all__ = ["plot_event_survival"]
 
@@ -37,30 +38,10 @@ def plot_event_survival(fit: Fit, name: str, *, draws: int = 200) -> Figure:
         predicted = predicted[predicted["time"] <= members["time"].max()]
         curve = kaplan_meier(members).curve
         events = int(members["event"].sum())
-        figure.add_trace(
-            Scatter(
-                x=[*predicted["time"], *predicted["time"][::-1]],
-                y=[*(100 * predicted["upper"]), *(100 * predicted["lower"][::-1])],
-                fill="toself",
-                fillcolor=faint(colour, 0.18),
-                mode="lines",
-                line={"width": 0},
-                hoverinfo="skip",
-                showlegend=False,
-                meta={"role": "band"},
-            )
-        )
-        figure.add_trace(
-            Scatter(
-                x=predicted["time"],
-                y=100 * predicted["survival"],
-                mode="lines",
-                line={"color": colour, "width": 2.2},
-                name=f"{label}: predicted",
-                hovertemplate="day %{x:.0f}: %{y:.0f} %<extra></extra>",
-                meta={"role": "predicted"},
-            )
-        )
+        percent = predicted.assign(**{k: 100 * predicted[k] for k in ("survival", "lower", "upper")})
+        name_of_line = f"{label}: predicted"
+        add_band(figure, percent, "lower", "upper", 0.0, colour, 0.18, name_of_line, show=False)
+        add_curve(figure, percent, "survival", 0.0, colour, name_of_line, width=2.2)
         figure.add_trace(
             Scatter(
                 x=curve["time"],

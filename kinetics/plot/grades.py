@@ -7,7 +7,8 @@ from plotly.graph_objects import Figure, Scatter
 from kinetics.arguments import require
 from kinetics.checks import bound_grades_of, odds_ratios, predicted_grades
 from kinetics.inference import Fit
-from kinetics.plot.frame import PALETTE, faint, finish, number_text
+from kinetics.plot.bands import add_band, add_curve
+from kinetics.plot.frame import PALETTE, finish, number_text
 
 __all__ = ["plot_grades"]
 
@@ -33,30 +34,11 @@ def plot_grades(fit: Fit, name: str, *, draws: int = 200) -> Figure:
     for k, (lowest, rows) in enumerate(table.groupby("level", sort=False)):
         colour = PALETTE[k % len(PALETTE)]
         label = f"grade {lowest:g} or more"
-        figure.add_trace(
-            Scatter(
-                x=[*rows["day"], *rows["day"][::-1]],
-                y=[*(100 * rows["upper"]), *(100 * rows["lower"][::-1])],
-                fill="toself",
-                fillcolor=faint(colour, 0.18),
-                mode="lines",
-                line={"width": 0},
-                hoverinfo="skip",
-                showlegend=False,
-                meta={"role": "band"},
-            )
-        )
-        figure.add_trace(
-            Scatter(
-                x=rows["day"],
-                y=100 * rows["predicted"],
-                mode="lines",
-                line={"color": colour, "width": 2.2},
-                name=f"{label}: predicted",
-                hovertemplate="day %{x:.0f}: %{y:.0f} %<extra></extra>",
-                meta={"role": "predicted"},
-            )
-        )
+        percent = rows.rename(columns={"day": "time"})
+        percent = percent.assign(**{k: 100 * rows[k] for k in ("predicted", "lower", "upper")})
+        name_of_line = f"{label}: predicted"
+        add_band(figure, percent, "lower", "upper", 0.0, colour, 0.18, name_of_line, show=False)
+        add_curve(figure, percent, "predicted", 0.0, colour, name_of_line, width=2.2)
         figure.add_trace(
             Scatter(
                 x=rows["day"],

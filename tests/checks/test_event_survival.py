@@ -53,6 +53,21 @@ def test_the_predicted_survival_is_the_mean_of_the_subjects_and_near_kaplan_meie
     np.testing.assert_allclose(0.5 * (parts[0] + parts[1]), whole, atol=1e-9)
 
 
+def test_a_landmark_has_a_curve_and_not_a_line_from_end_to_end() -> None:
+    plan = read_plan("ogasawara_2021__synthetic_cart_survival_60").resolved()
+    plan["time_to_event"]["pfs"]["landmark"] = 10.0
+    found = prior_fit(plan_of(plan), draws=2)
+    predicted = predicted_survival(found, "pfs", draws=1)
+    assert predicted["time"].iloc[0] == 10.0
+    assert predicted["survival"].iloc[0] == 1.0
+    assert len(predicted) > 20
+    s = {k: float(v[0]) for k, v in found.sites(at_most=1).items() if k.endswith("_pfs")}
+    x = np.log(predicted["survival"].to_numpy()[1:])
+    hazard = np.log(2) * (predicted["time"].to_numpy() / s["median_pfs"]) ** s["shape_pfs"]
+    assert np.corrcoef(-x, hazard[1:] - hazard[0])[0, 1] > 0.99  # a mean of curves of that form
+    assert (event_data(found, "pfs")["entry"] == 10.0).all()
+
+
 def test_hazard_ratios_are_those_of_the_draws(fit: Fit) -> None:
     row = hazard_ratios(fit).iloc[0]
     draws = fit.sites()["slope_pfs"]
@@ -63,7 +78,7 @@ def test_hazard_ratios_are_those_of_the_draws(fit: Fit) -> None:
 
 def test_the_figure_and_the_report_show_them(fit: Fit, tmp_path: Path) -> None:
     figure = plot_event_survival(fit, "pfs", draws=20)
-    assert [trace.meta["role"] for trace in figure.data] == ["band", "predicted", "seen"]
+    assert [trace.meta["role"] for trace in figure.data] == ["band lower upper", "curve survival", "seen"]
     page = kn.report(fit, kn.check(fit), to=tmp_path / "report.html", draws=20, replicates=20).read_text()
     assert "Events and grades" in page
     assert "highest copies up to now, per ten-fold" in page

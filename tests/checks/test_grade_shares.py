@@ -40,7 +40,7 @@ def test_shares_are_those_of_the_records_and_of_the_equation(fit: Fit) -> None:
 
 def test_the_figure_has_a_line_and_dots_for_each_level(fit: Fit) -> None:
     figure = plot_grades(fit, "crs", draws=2)
-    assert len(traces(figure, "predicted")) == len(traces(figure, "seen")) == 3
+    assert len(traces(figure, "curve predicted")) == len(traces(figure, "seen")) == 3
     ratio = odds_ratios(fit)["ratio"].iloc[0]
     assert ratio == pytest.approx(np.exp(np.median(fit.sites()["slope_crs"])))
 

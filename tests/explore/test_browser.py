@@ -166,12 +166,16 @@ def test_a_sheet_is_opened_asks_its_questions_and_has_a_page_of_its_own(visit, t
     page.set_input_files("#sheet", str(sheet))
     page.wait_for_selector("#sheet_import")
     keep_picture(page, "sheet")
-    for k, answer in enumerate(["copies/ug DNA", "not detected", "50", "car_t 1e8 cells"]):
-        page.fill(f"#sheet_{k}", answer)
-    page.locator("#sheet_name").focus()  # the last answer is sent when its field is left
-    page.wait_for_timeout(400)
-    page.click("#sheet_import")
-    page.wait_for_selector("#sheet_link")
+    for infused in ("some cells", "car_t 1e8 cells"):  # what is not read is asked again, with what was typed
+        for k, answer in enumerate(["copies/ug DNA", "not detected", "50", infused]):
+            page.fill(f"#sheet_{k}", answer)
+        page.locator("#sheet_name").focus()  # the last answer is sent when its field is left
+        page.wait_for_timeout(400)
+        page.click("#sheet_import")
+        page.wait_for_selector("#sheet_problems" if infused == "some cells" else "#sheet_link")
+        if infused == "some cells":
+            assert "'some cells' is not read" in page.inner_text("#sheet_problems")
+            assert page.input_value("#sheet_3") == "some cells"
     assert (tmp_path / "data" / "qpcr" / "subjects.csv").exists()
     with page.context.expect_page() as opened:
         page.click("#sheet_link a")
