@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pandas import DataFrame
 from plotly.graph_objects import Figure, Scatter
 
@@ -39,9 +41,9 @@ def plot_event_survival(fit: Fit, name: str, *, draws: int = 200) -> Figure:
         curve = kaplan_meier(members).curve
         events = int(members["event"].sum())
         percent = predicted.assign(**{k: 100 * predicted[k] for k in ("survival", "lower", "upper")})
-        name_of_line = f"{label}: predicted"
-        add_band(figure, percent, "lower", "upper", 0.0, colour, 0.18, name_of_line, show=False)
-        add_curve(figure, percent, "survival", 0.0, colour, name_of_line, width=2.2)
+        style: dict[str, Any] = {"floor": 0.0, "colour": colour, "name": f"{label}: predicted"}
+        add_band(figure, percent, "lower", "upper", opacity=0.18, show=False, **style)
+        add_curve(figure, percent, "survival", width=2.2, **style)
         figure.add_trace(
             Scatter(
                 x=curve["time"],

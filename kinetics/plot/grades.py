@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from plotly.graph_objects import Figure, Scatter
 
 from kinetics.arguments import require
@@ -36,9 +38,9 @@ def plot_grades(fit: Fit, name: str, *, draws: int = 200) -> Figure:
         label = f"grade {lowest:g} or more"
         percent = rows.rename(columns={"day": "time"})
         percent = percent.assign(**{k: 100 * rows[k] for k in ("predicted", "lower", "upper")})
-        name_of_line = f"{label}: predicted"
-        add_band(figure, percent, "lower", "upper", 0.0, colour, 0.18, name_of_line, show=False)
-        add_curve(figure, percent, "predicted", 0.0, colour, name_of_line, width=2.2)
+        style: dict[str, Any] = {"floor": 0.0, "colour": colour, "name": f"{label}: predicted"}
+        add_band(figure, percent, "lower", "upper", opacity=0.18, show=False, **style)
+        add_curve(figure, percent, "predicted", width=2.2, **style)
         figure.add_trace(
             Scatter(
                 x=rows["day"],
